@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The character device: each open is a space.
+
+use kernel::{
+    fs::{file::flags, File},
+    miscdevice::{MiscDevice, MiscDeviceRegistration},
+    mm::virt::VmaNew,
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print,
+    sync::{Arc, ArcBorrow},
+};
+
+use super::{ioctl, space::Space, window};
+use crate::kern::uapi::faultline_stats;
+
+/// `/dev/faultline`.
+pub(crate) struct Device;
+
+#[vtable]
+impl MiscDevice for Device {
+    type Ptr = Arc<Space>;
+
+    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Space>> {
+        let space = Space::new()?;
+        // SAFETY: The file is being opened. It owns the reference to the space that is returned
+        // here, and gives it up in its release.
+        unsafe { space.inode.adopt(file) };
+        Ok(space)
+    }
+
+    fn mmap(space: ArcBorrow<'_, Space>, file: &File, vma: &VmaNew) -> Result {
+        if !is_read_write(file) {
+            return Err(EACCES);
+        }
+        window::map(space, vma)
+    }
+
+    fn ioctl(space: ArcBorrow<'_, Space>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        ioctl::dispatch(&space, cmd, arg, is_read_write(file))
+    }
+
+    fn show_fdinfo(space: ArcBorrow<'_, Space>, m: &SeqFile, _file: &File) {
+        let mut stats = faultline_stats::default();
+        space.stats.fill(&mut stats);
+        seq_print!(m, "faultline-policy:\tglobal\n");
+        seq_print!(m, "faultline-regions:\t{}\n", stats.regions);
+        seq_print!(m, "faultline-pages:\t{}\n", space.held.get());
+        seq_print!(m, "faultline-max-pages:\t{}\n", space.held.limit());
+        seq_print!(m, "faultline-faults:\t{}\n", stats.faults);
+    }
+}
+
+fn is_read_write(file: &File) -> bool {
+    file.flags() & flags::O_ACCMODE == flags::O_RDWR
+}

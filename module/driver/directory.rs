@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The page directory of a space: which page stands at which index.
+//!
+//! Its leaves cover 512 pages (2 MiB) each. A leaf's commit lock is held while
+//! an entry for one of its pages is put into a page table, so whoever has
+//! passed through it knows that every entry installed before is there to be
+//! zapped.
+
+use kernel::{
+    alloc::KBox,
+    c_str,
+    page::Page,
+    prelude::*,
+    static_lock_class,
+    sync::atomic::{Atomic, Relaxed},
+};
+
+use super::live::{self, Live};
+use crate::{
+    kern::{
+        commit_lock::{CommitLock, Guard},
+        rcu_box::RcuArc,
+        rcu_xarray::RcuXArray,
+    },
+    portable::interval::Interval,
+};
+
+/// log2 of the pages of a leaf.
+const LEAF_SHIFT: u32 = 9;
+/// Pages of a leaf.
+pub(crate) const LEAF_PAGES: usize = 1 << LEAF_SHIFT;
+
+const WORD_BITS: usize = u64::BITS as usize;
+
+/// A page that belongs to a space.
+pub(crate) struct SpacePage {
+    page: Page,
+    _live: Live<{ live::PAGE }>,
+}
+
+impl SpacePage {
+    /// A fresh page, which reads zero. May sleep; charged to the memory cgroup.
+    ///
+    /// Not movable: nothing could migrate it.
+    pub(crate) fn new() -> Result<Self> {
+        let zero = if cfg!(faultline_busted_skip_zero) {
+            kernel::alloc::flags::__GFP_NOWARN
+        } else {
+            kernel::alloc::flags::__GFP_ZERO
+        };
+        Ok(Self {
+            page: Page::alloc_page(GFP_KERNEL_ACCOUNT | zero)?,
+            _live: Live::new(),
+        })
+    }
+
+    pub(crate) fn page(&self) -> &Page {
+        &self.page
+    }
+}
+
+/// The pages of a leaf, by their place in it.
+pub(crate) struct Slots {
+    pages: KBox<[Option<SpacePage>; LEAF_PAGES]>,
+    /// The leaf has been removed from the directory: nothing may be added.
+    dead: bool,
+}
+
+/// A leaf of the directory.
+#[pin_data]
+pub(crate) struct Leaf {
+    #[pin]
+    slots: CommitLock<Slots>,
+    /// A bit for each slot that holds a page. Written under the commit lock;
+    /// read without it as a hint, to allocate outside the lock.
+    present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
+    live: Live<{ live::LEAF }>,
+}
+
+impl Leaf {
+    fn new() -> Result<RcuArc<Self>> {
+        let pages = KBox::init(
+            pin_init::init_array_from_fn(|_| None::<SpacePage>),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let slots = Slots { pages, dead: false };
+        let leaf = pin_init!(Self {
+            slots <- CommitLock::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
+            present: [const { Atomic::new(0) }; LEAF_PAGES / WORD_BITS],
+            live: Live::new(),
+        });
+        Ok(RcuArc::new(leaf, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Whether a page was in `slot` a moment ago.
+    pub(crate) fn seems_present(&self, slot: usize) -> bool {
+        // Relaxed: a hint, checked again under the commit lock.
+        self.present[slot / WORD_BITS].load(Relaxed) & (1 << (slot % WORD_BITS)) != 0
+    }
+
+    /// The commit lock, unless the leaf is dead (`Ok(None)`), or `EINTR` when a
+    /// fatal signal ends the wait. May sleep.
+    pub(crate) fn lock_killable(&self) -> Result<Option<LockedLeaf<'_>>> {
+        let slots = self.slots.lock_killable()?;
+        Ok((!slots.dead).then_some(LockedLeaf { leaf: self, slots }))
+    }
+
+    fn lock(&self) -> LockedLeaf<'_> {
+        LockedLeaf {
+            leaf: self,
+            slots: self.slots.lock(),
+        }
+    }
+}
+
+/// A leaf whose commit lock is held.
+pub(crate) struct LockedLeaf<'a> {
+    leaf: &'a Leaf,
+    slots: Guard<'a, Slots>,
+}
+
+impl LockedLeaf<'_> {
+    /// The page in `slot`.
+    pub(crate) fn get(&self, slot: usize) -> Option<&SpacePage> {
+        self.slots.pages[slot].as_ref()
+    }
+
+    /// Puts `page` into the empty `slot`.
+    pub(crate) fn fill(&mut self, slot: usize, page: SpacePage) {
+        self.slots.pages[slot] = Some(page);
+        self.update_present(slot, |word, bit| word | bit);
+    }
+
+    fn take(&mut self, slot: usize) -> Option<SpacePage> {
+        let page = self.slots.pages[slot].take();
+        self.update_present(slot, |word, bit| word & !bit);
+        page
+    }
+
+    fn update_present(&mut self, slot: usize, update: impl FnOnce(u64, u64) -> u64) {
+        let word = &self.leaf.present[slot / WORD_BITS];
+        // Relaxed: only written under the commit lock.
+        word.store(
+            update(word.load(Relaxed), 1 << (slot % WORD_BITS)),
+            Relaxed,
+        );
+    }
+
+    /// The first and the last slot in `[from, to)` that hold a page.
+    fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
+        let first = present.next()?;
+        Some((first, present.last().unwrap_or(first)))
+    }
+}
+
+/// The slots `[from, to)` of the leaf at `index` that belong to `range`.
+fn slots_of(index: usize, range: Interval) -> (usize, usize) {
+    let base = (index << LEAF_SHIFT) as u64;
+    let from = range.start().max(base) - base;
+    let to = range.end().min(base + LEAF_PAGES as u64) - base;
+    (from as usize, to as usize)
+}
+
+/// The leaf and the slot of a page.
+pub(crate) fn position(page: usize) -> (usize, usize) {
+    (page >> LEAF_SHIFT, page & (LEAF_PAGES - 1))
+}
+
+/// The page directory of a space.
+#[pin_data]
+pub(crate) struct Directory {
+    #[pin]
+    leaves: RcuXArray<Leaf>,
+}
+
+impl Directory {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            leaves <- RcuXArray::new(),
+        })
+    }
+
+    /// The leaf at `index`, made if there is none. May sleep.
+    pub(crate) fn leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
+        match self.leaves.get(index) {
+            Some(leaf) => Ok(leaf),
+            None => self.leaves.get_or_insert(index, Leaf::new()?),
+        }
+    }
+
+    /// Removes and frees all pages of `range`, and returns how many there were.
+    ///
+    /// `zap` is called for pieces of the range (first page, number of pages)
+    /// that hold pages, before their pages are removed: when it has returned,
+    /// no translation of the piece may be left. The caller sees to it that no
+    /// fault finds a region in the range meanwhile: then none can install an
+    /// entry behind `zap`, and no slot is filled again. May sleep.
+    pub(crate) fn remove(&self, range: Interval, mut zap: impl FnMut(u64, u64)) -> u64 {
+        let last = position(range.last() as usize).0;
+        let mut next = position(range.start() as usize).0;
+        let mut removed = 0;
+        while let Some((index, leaf)) = self.leaves.find(next, last) {
+            removed += self.remove_leaf(index, &leaf, range, &mut zap);
+            next = index + 1;
+        }
+        removed
+    }
+
+    fn remove_leaf(
+        &self,
+        index: usize,
+        leaf: &RcuArc<Leaf>,
+        range: Interval,
+        zap: &mut impl FnMut(u64, u64),
+    ) -> u64 {
+        let (from, to) = slots_of(index, range);
+        let base = (index << LEAF_SHIFT) as u64;
+        // Passing through the lock: whatever a fault has installed is in the
+        // page tables now, and its page in a slot.
+        let bounds = leaf.lock().present_bounds(from, to);
+        if let Some((first, last)) = bounds {
+            zap(base + first as u64, (last - first + 1) as u64);
+        }
+
+        let mut locked = leaf.lock();
+        let mut removed = 0;
+        if let Some((first, last)) = bounds {
+            removed = (first..=last)
+                .filter(|&slot| locked.take(slot).is_some())
+                .count() as u64;
+        }
+        if from == 0 && to == LEAF_PAGES {
+            locked.slots.dead = true;
+            drop(locked);
+            self.leaves.remove(index, leaf);
+        }
+        removed
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The fault handler.
+
+use kernel::prelude::*;
+
+use super::{
+    directory::{position, SpacePage},
+    space::Space,
+    stats::Counter,
+};
+use crate::{
+    kern::{
+        page_count::PageCount,
+        vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
+    },
+    portable::protection::Access,
+};
+
+/// How a fault failed.
+#[derive(Clone, Copy)]
+enum Failure {
+    /// There is no region.
+    NoRegion,
+    /// The region forbids the access.
+    Denied,
+    /// The space holds as many pages as it may.
+    Limit,
+    /// A fatal signal ended a wait.
+    Killed,
+    /// The allocator or the memory cgroup has nothing left.
+    NoMemory,
+}
+
+impl Failure {
+    /// What the core is told, and what is counted.
+    fn report(self) -> (VmFaultResult, Counter) {
+        match self {
+            Self::NoRegion => (VmFaultResult::SIGBUS, Counter::FaultNoRegion),
+            Self::Denied => (VmFaultResult::SIGSEGV, Counter::FaultDenied),
+            // Not OOM, with which the core would try for ever.
+            Self::Limit => (VmFaultResult::SIGBUS, Counter::FaultLimit),
+            // Not NOPAGE, with which an access from the kernel would loop.
+            Self::Killed => (VmFaultResult::SIGBUS, Counter::FaultKilled),
+            Self::NoMemory => (VmFaultResult::OOM, Counter::FaultNoMemory),
+        }
+    }
+}
+
+/// How often the insertion of an entry is tried when a page table cannot be
+/// had: it may have been freed at that very moment by an `MADV_DONTNEED`.
+const TABLE_ATTEMPTS: u32 = 3;
+
+impl VmOperations for Space {
+    fn fault(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
+        self.handle(fault)
+    }
+
+    fn page_mkwrite(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
+        self.stats.count(Counter::FaultMkwrite);
+        self.handle(fault)
+    }
+}
+
+impl Space {
+    fn handle(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
+        let access = if fault.is_write() {
+            self.stats.count(Counter::FaultWrite);
+            Access::Write
+        } else {
+            Access::Read
+        };
+        let (result, outcome) = match self.handle_locked(fault, access) {
+            Ok(()) => (VmFaultResult::NOPAGE, Counter::FaultOk),
+            Err(failure) => failure.report(),
+        };
+        self.stats.count(Counter::Faults);
+        self.stats.count(outcome);
+        result
+    }
+
+    /// Policy `global`: no region changes while a fault is handled.
+    fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
+        let _guard = self.lock.read_killable().map_err(|_| Failure::Killed)?;
+        let protection = self
+            .protection_at(fault.pgoff())
+            .ok_or(Failure::NoRegion)?;
+        if !protection.allows(access) {
+            return Err(Failure::Denied);
+        }
+        self.install(fault, access)
+    }
+
+    /// Gets the page and maps it, both under the commit lock of its leaf.
+    fn install(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
+        let (index, slot) = position(fault.pgoff());
+        let mut fresh = None;
+        loop {
+            let leaf = self.directory.leaf(index).map_err(|_| Failure::NoMemory)?;
+            if fresh.is_none() && !leaf.seems_present(slot) {
+                fresh = Some(FreshPage::new(self)?);
+            }
+            let locked = leaf.lock_killable().map_err(|_| Failure::Killed)?;
+            // A dead leaf is no longer in the directory: look again.
+            let Some(mut locked) = locked else { continue };
+            if locked.get(slot).is_none() {
+                match fresh.take() {
+                    Some(page) => {
+                        locked.fill(slot, page.keep());
+                        self.stats.count(Counter::PagesAdded);
+                    }
+                    // The hint was wrong.
+                    None => continue,
+                }
+            }
+            if let Some(page) = locked.get(slot) {
+                return insert(fault, page, access);
+            }
+        }
+    }
+}
+
+/// Maps `page`. The caller holds the commit lock of its leaf.
+fn insert(fault: &mut VmFault<'_>, page: &SpacePage, access: Access) -> Result<(), Failure> {
+    for _ in 0..TABLE_ATTEMPTS {
+        match fault.insert_page(page.page(), access == Access::Write) {
+            Ok(()) => return Ok(()),
+            Err(InsertError::NoTable) => {}
+            Err(InsertError::Refused) => {
+                // Another page's entry: a slot was filled before its zap.
+                kernel::warn_on!(true);
+                return Err(Failure::NoRegion);
+            }
+        }
+    }
+    Err(Failure::NoMemory)
+}
+
+/// A page that is counted for a space and not in a slot yet.
+struct FreshPage<'a> {
+    page: SpacePage,
+    charge: Charge<'a>,
+}
+
+impl<'a> FreshPage<'a> {
+    fn new(space: &'a Space) -> Result<Self, Failure> {
+        let charge = Charge::new(&space.held).ok_or(Failure::Limit)?;
+        let page = SpacePage::new().map_err(|_| Failure::NoMemory)?;
+        Ok(Self { page, charge })
+    }
+
+    /// The page, which stays counted.
+    fn keep(self) -> SpacePage {
+        core::mem::forget(self.charge);
+        self.page
+    }
+}
+
+/// One page counted, until dropped.
+struct Charge<'a>(&'a PageCount);
+
+impl<'a> Charge<'a> {
+    fn new(count: &'a PageCount) -> Option<Self> {
+        count.try_add_one().then_some(Self(count))
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.0.sub(1);
+    }
+}

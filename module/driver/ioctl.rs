@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The ioctl calls: arguments in, an operation, results out.
+//!
+//! User memory is only touched before an operation takes its first lock and
+//! after it has released the last: it may lie inside a window of this very
+//! space.
+
+use kernel::{
+    ioctl::_IOC_SIZE,
+    prelude::*,
+    transmute::{AsBytes, FromBytes},
+    uaccess::{UserPtr, UserSlice},
+};
+
+use super::{
+    ops::{MapRequest, Placement},
+    policy::Policy,
+    space::{Space, SPACE_PAGES},
+};
+use crate::{
+    kern::uapi::{self, *},
+    portable::{
+        interval::{Interval, PAGE_SHIFT},
+        protection::Protection,
+    },
+};
+
+/// Dispatches `cmd`. `can_change` says whether the file is open for reading
+/// and writing. May sleep.
+pub(crate) fn dispatch(space: &Space, cmd: u32, arg: usize, can_change: bool) -> Result<isize> {
+    let user = UserArgument {
+        ptr: UserPtr::from_addr(arg),
+        size: _IOC_SIZE(cmd),
+    };
+    let changes = || if can_change { Ok(()) } else { Err(EACCES) };
+    match without_size(cmd) {
+        request if request == without_size(FAULTLINE_REQUEST_MAP) => {
+            changes()?;
+            user.update(|map: &mut faultline_map| space.ioctl_map(map))
+        }
+        request if request == without_size(FAULTLINE_REQUEST_UNMAP) => {
+            changes()?;
+            space.ioctl_unmap(&user.read()?)
+        }
+        request if request == without_size(FAULTLINE_REQUEST_QUERY) => {
+            user.update(|query: &mut faultline_query| space.ioctl_query(query))
+        }
+        request if request == without_size(FAULTLINE_REQUEST_POLICY) => {
+            user.update(|policy: &mut faultline_policy| {
+                if policy.flags & FAULTLINE_POLICY_SET != 0 {
+                    changes()?;
+                }
+                space.ioctl_policy(policy)
+            })
+        }
+        request if request == without_size(FAULTLINE_REQUEST_LIMIT) => {
+            user.update(|limit: &mut faultline_limit| {
+                if limit.max_pages != 0 {
+                    changes()?;
+                }
+                space.ioctl_limit(limit)
+            })
+        }
+        request if request == without_size(FAULTLINE_REQUEST_STATS) => {
+            user.write(&space.ioctl_stats())
+        }
+        _ => Err(ENOTTY),
+    }?;
+    Ok(0)
+}
+
+/// The request number without the size of its structure, which tells versions
+/// of one call apart, not calls.
+const fn without_size(cmd: u32) -> u32 {
+    cmd & !(kernel::uapi::_IOC_SIZEMASK << kernel::uapi::_IOC_SIZESHIFT)
+}
+
+/// The caller's structure, of the size that its version has.
+struct UserArgument {
+    ptr: UserPtr,
+    size: usize,
+}
+
+impl UserArgument {
+    /// Reads the structure. `EINVAL` if it is shorter than the first version,
+    /// `E2BIG` if it is longer than ours and the rest is not zero, `EFAULT`.
+    fn read<T: FromBytes>(&self) -> Result<T> {
+        let ours = core::mem::size_of::<T>();
+        if self.size < ours {
+            return Err(EINVAL);
+        }
+        let mut reader = UserSlice::new(self.ptr, self.size).reader();
+        let value = reader.read::<T>()?;
+        let mut chunk = [0u8; 64];
+        while !reader.is_empty() {
+            let chunk = &mut chunk[..reader.len().min(64)];
+            reader.read_slice(chunk)?;
+            if chunk.iter().any(|&byte| byte != 0) {
+                return Err(E2BIG);
+            }
+        }
+        Ok(value)
+    }
+
+    /// Writes the part of the structure that the caller knows. `EFAULT`.
+    fn write<T: AsBytes>(&self, value: &T) -> Result {
+        let known = self.size.min(core::mem::size_of::<T>());
+        UserSlice::new(self.ptr, known)
+            .writer()
+            .write_slice(&value.as_bytes()[..known])
+    }
+
+    /// Reads the structure, lets `operation` change it, and writes it back if
+    /// that succeeds.
+    fn update<T: FromBytes + AsBytes>(&self, operation: impl FnOnce(&mut T) -> Result) -> Result {
+        let mut value = self.read()?;
+        operation(&mut value)?;
+        self.write(&value)
+    }
+}
+
+/// The pages of a range given in bytes. `EINVAL`.
+fn range_of(addr: u64, length: u64) -> Result<Interval> {
+    Interval::from_bytes(addr, length, FAULTLINE_SPACE_SIZE).ok_or(EINVAL)
+}
+
+impl Space {
+    fn ioctl_map(&self, map: &mut faultline_map) -> Result {
+        if map.backing != FAULTLINE_BACKING_ANON || map.fd != -1 || map.offset != 0 {
+            return Err(EINVAL);
+        }
+        let request = MapRequest {
+            placement: placement(map)?,
+            protection: Protection::from_bits(map.prot).ok_or(EINVAL)?,
+        };
+        map.addr = self.map(request)? << PAGE_SHIFT;
+        Ok(())
+    }
+
+    fn ioctl_unmap(&self, unmap: &faultline_unmap) -> Result {
+        if unmap.flags != 0 {
+            return Err(EINVAL);
+        }
+        self.unmap(range_of(unmap.addr, unmap.length)?)
+    }
+
+    fn ioctl_query(&self, query: &mut faultline_query) -> Result {
+        if query.addr >= FAULTLINE_SPACE_SIZE {
+            return Err(EINVAL);
+        }
+        let found = self.query(query.addr >> PAGE_SHIFT)?;
+        query.start = found.interval.start() << PAGE_SHIFT;
+        query.end = found.interval.end() << PAGE_SHIFT;
+        query.generation = found.generation;
+        query.prot = found.protection.bits();
+        query.backing = FAULTLINE_BACKING_ANON;
+        query.offset = 0;
+        Ok(())
+    }
+
+    fn ioctl_policy(&self, policy: &mut faultline_policy) -> Result {
+        if policy.flags & !FAULTLINE_POLICY_SET != 0 {
+            return Err(EINVAL);
+        }
+        if policy.flags & FAULTLINE_POLICY_SET != 0 {
+            Policy::try_from(policy.policy)?;
+        }
+        policy.policy = Policy::Global.into();
+        Ok(())
+    }
+
+    fn ioctl_limit(&self, limit: &mut faultline_limit) -> Result {
+        if limit.max_pages != 0 {
+            self.held.lower_limit(limit.max_pages)?;
+        }
+        limit.max_pages = self.held.limit();
+        Ok(())
+    }
+
+    fn ioctl_stats(&self) -> uapi::faultline_stats {
+        let mut stats = faultline_stats::default();
+        self.stats.fill(&mut stats);
+        stats.pages = self.held.get();
+        stats.max_pages = self.held.limit();
+        stats
+    }
+}
+
+fn placement(map: &faultline_map) -> Result<Placement> {
+    match map.flags {
+        FAULTLINE_MAP_FIXED => Ok(Placement::Fixed(range_of(map.addr, map.length)?)),
+        FAULTLINE_MAP_FIXED_NOREPLACE => {
+            Ok(Placement::FixedNoReplace(range_of(map.addr, map.length)?))
+        }
+        0 => hinted(map),
+        _ => Err(EINVAL),
+    }
+}
+
+fn hinted(map: &faultline_map) -> Result<Placement> {
+    // Alignment only: an interval that does not fit is ENOMEM, not EINVAL.
+    range_of(0, map.length.min(FAULTLINE_SPACE_SIZE))?;
+    if map.addr & ((1 << PAGE_SHIFT) - 1) != 0 || map.length & ((1 << PAGE_SHIFT) - 1) != 0 {
+        return Err(EINVAL);
+    }
+    let pages = map.length >> PAGE_SHIFT;
+    if pages > SPACE_PAGES {
+        return Err(ENOMEM);
+    }
+    // A hint beyond the last place where it could fit is as good as none.
+    let hint = (map.addr >> PAGE_SHIFT).min(SPACE_PAGES - 1);
+    Ok(Placement::Lowest { hint, pages })
+}

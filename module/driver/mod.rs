@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The driver: spaces, regions, windows and what can be done with them.
+//!
+//! Lock order, outermost first:
+//!
+//! 1. `mmap_lock` or the lock of the window's area (held by the core when it
+//!    calls the fault handler)
+//! 2. `Space::lock`
+//! 3. `RcuMaple::writer`
+//! 4. a leaf's commit lock
+//! 5. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
+//!
+//! Nobody who holds 2 to 4 touches user memory or takes 1: ioctl arguments are
+//! copied in before and results out after. Memory is allocated under each of
+//! them, so no shrinker may wait for one.
+
+pub(crate) mod device;
+mod directory;
+mod fault;
+mod ioctl;
+pub(crate) mod live;
+mod ops;
+mod policy;
+mod region;
+mod space;
+mod stats;
+mod window;

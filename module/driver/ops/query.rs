@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! QUERY, and the question whether anything is there.
+
+use kernel::{prelude::*, sync::rcu};
+
+use super::{
+    super::space::{Space, SPACE_PAGES},
+    interval,
+};
+use crate::portable::{interval::Interval, protection::Protection};
+
+/// A region as QUERY shows it.
+pub(in super::super) struct Found {
+    pub(in super::super) interval: Interval,
+    pub(in super::super) protection: Protection,
+    pub(in super::super) generation: u64,
+}
+
+impl Space {
+    /// The region that contains `page`, or else the next above it. `ENOENT`,
+    /// `EINTR`. May sleep.
+    pub(in super::super) fn query(&self, page: u64) -> Result<Found> {
+        let _guard = self.lock.read_killable()?;
+        let rcu = rcu::read_lock();
+        let entry = self
+            .regions
+            .find(page as usize, SPACE_PAGES as usize - 1, &rcu)
+            .ok_or(ENOENT)?;
+        Ok(Found {
+            interval: interval(&entry),
+            protection: entry.value.protection,
+            generation: entry.value.generation,
+        })
+    }
+
+    /// Whether any region overlaps `range`. The caller holds the space's lock.
+    pub(super) fn has_region_in(&self, range: Interval) -> bool {
+        let rcu = rcu::read_lock();
+        self.regions
+            .find(range.start() as usize, range.last() as usize, &rcu)
+            .is_some()
+    }
+}

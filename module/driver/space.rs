@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A space: regions, pages, and the lock over both.
+
+use kernel::{
+    c_str,
+    prelude::*,
+    static_lock_class,
+    sync::{rcu, Arc},
+};
+
+use super::{
+    directory::Directory,
+    live::{self, Live},
+    region::Region,
+    stats::{Counter, Stats},
+};
+use crate::{
+    kern::{
+        inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple,
+        rwsem::RwSemaphore, uapi,
+    },
+    portable::interval::{Interval, PAGE_SHIFT},
+};
+
+/// Pages of a space.
+pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
+
+/// One open of the device.
+#[pin_data]
+pub(crate) struct Space {
+    /// Policy `global`: faults and queries read, changes write.
+    #[pin]
+    pub(crate) lock: RwSemaphore,
+    /// The regions, by page. Written under `lock`, read under it or RCU.
+    #[pin]
+    pub(crate) regions: RcuMaple<Region>,
+    /// The pages. Filled and emptied under a leaf's commit lock.
+    #[pin]
+    pub(crate) directory: Directory,
+    /// The pages held, and how many there may be.
+    #[pin]
+    pub(crate) held: PageCount,
+    /// Its reverse map finds the windows.
+    pub(crate) inode: InodeFile,
+    pub(crate) stats: Stats,
+    live: Live<{ live::SPACE }>,
+}
+
+impl Space {
+    /// An empty space. May sleep.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            try_pin_init!(Self {
+                lock <- RwSemaphore::new(c_str!("Space::lock"), static_lock_class!()),
+                regions <- RcuMaple::new(),
+                directory <- Directory::new(),
+                held <- PageCount::new(param::max_pages()),
+                inode: InodeFile::new()?,
+                stats: Stats::new()?,
+                live: Live::new(),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// What a fault at `page` needs to know of its region, if there is one.
+    pub(crate) fn protection_at(
+        &self,
+        page: usize,
+    ) -> Option<crate::portable::protection::Protection> {
+        let rcu = rcu::read_lock();
+        self.regions
+            .get(page, &rcu)
+            .map(|region| region.protection)
+    }
+
+    /// Removes the pages of `range`, whose regions have been removed: zaps
+    /// them in every window, then frees them. May sleep.
+    pub(crate) fn discard(&self, range: Interval) {
+        let removed = self.directory.remove(range, |first, pages| {
+            if !cfg!(faultline_busted_skip_zap) {
+                self.inode.unmap_pages(first, pages);
+            }
+        });
+        self.held.sub(removed);
+        self.stats.add(Counter::PagesRemoved, removed as i64);
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! faultline: a private, VMA-like region manager behind a character device.
+//!
+//! Three rooms, each of which knows only those before it:
+//! `portable` (algorithms, which know nothing of the kernel), `kern` (safe
+//! abstractions over kernel facilities, all `unsafe` is there) and `driver`.
+
+#![recursion_limit = "256"]
+
+mod driver;
+mod kern;
+pub mod portable;
+
+use kernel::{
+    c_str,
+    debugfs,
+    miscdevice::{MiscDeviceOptions, MiscDeviceRegistration},
+    prelude::*,
+    sync::rcu,
+};
+
+use driver::{device::Device, live};
+
+module! {
+    type: Faultline,
+    name: "faultline",
+    authors: ["The faultline developers"],
+    description: "VMA-like region manager with a speculative fault handler",
+    license: "GPL",
+}
+
+/// What the loaded module holds.
+#[pin_data(PinnedDrop)]
+struct Faultline {
+    #[pin]
+    device: MiscDeviceRegistration<Device>,
+    #[pin]
+    live: debugfs::File<()>,
+    debugfs: debugfs::Dir,
+}
+
+impl kernel::InPlaceModule for Faultline {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let debugfs = debugfs::Dir::new(c_str!("faultline"));
+        try_pin_init!(Self {
+            live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
+            debugfs: debugfs.clone(),
+            // Last: from here on spaces can be opened.
+            device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c_str!("faultline"),
+            }),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Faultline {
+    fn drop(self: Pin<&mut Self>) {
+        // No file and no window is left, but their objects may still wait for
+        // a grace period, and their destructors are in this module.
+        rcu::rcu_barrier();
+        live::check_none();
+    }
+}

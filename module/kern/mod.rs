@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Safe abstractions over kernel facilities that `kernel::` does not cover.
+//!
+//! They know nothing of faultline and could go upstream. All `unsafe` of the
+//! module is in here.
+
+pub(crate) mod bindings;
+pub(crate) mod commit_lock;
+pub(crate) mod inode_file;
+pub(crate) mod page_count;
+pub(crate) mod param;
+pub(crate) mod percpu;
+pub(crate) mod rcu_box;
+pub(crate) mod rcu_maple;
+pub(crate) mod rcu_xarray;
+pub(crate) mod rwsem;
+pub(crate) mod uapi;
+pub(crate) mod vm_ops;

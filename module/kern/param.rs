@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Module parameters. Declared in C (`shims.c`), so that sysfs shows them.
+
+use super::bindings;
+
+/// Pages a new space may hold.
+pub(crate) fn max_pages() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_max_pages() }
+}
+
+/// How long each UNMAP sleeps while it holds the space's lock, in milliseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_unmap_ms() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_unmap_ms() }
+}

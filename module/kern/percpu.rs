@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Statistics counters, one set per CPU.
+//!
+//! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
+
+use core::ptr::NonNull;
+
+use kernel::alloc::AllocError;
+
+use super::bindings;
+
+/// An array of `N` counters per CPU.
+///
+/// Adding writes a cache line of this CPU only. A sum over all CPUs is exact
+/// once nobody adds.
+///
+/// # Invariants
+///
+/// `array` is a per-CPU allocation of `N` zero-initialised `u64`.
+pub(crate) struct PerCpuCounters<const N: usize> {
+    array: NonNull<u64>,
+}
+
+// SAFETY: The per-CPU allocation is not tied to a task.
+unsafe impl<const N: usize> Send for PerCpuCounters<N> {}
+// SAFETY: `add` touches this CPU's copy by an operation that is atomic against interrupts and
+// preemption; `sum` only reads whole words.
+unsafe impl<const N: usize> Sync for PerCpuCounters<N> {}
+
+impl<const N: usize> PerCpuCounters<N> {
+    /// All zero. May sleep; charged to the memory cgroup of the caller.
+    pub(crate) fn new() -> Result<Self, AllocError> {
+        // SAFETY: No requirements.
+        let array = unsafe { bindings::faultline_percpu_alloc(N as u32) };
+        // INVARIANT: `__alloc_percpu_gfp()` zeroes what it returns.
+        NonNull::new(array)
+            .map(|array| Self { array })
+            .ok_or(AllocError)
+    }
+
+    /// Adds `amount`, wrapping, to counter `index`. Any context.
+    pub(crate) fn add(&self, index: usize, amount: u64) {
+        assert!(index < N);
+        // SAFETY: By the type invariants, and `index` is in bounds.
+        unsafe { bindings::faultline_percpu_add(self.array.as_ptr(), index as u32, amount) }
+    }
+
+    /// The sum of counter `index` over all CPUs, wrapping.
+    pub(crate) fn sum(&self, index: usize) -> u64 {
+        assert!(index < N);
+        // SAFETY: By the type invariants, and `index` is in bounds.
+        unsafe { bindings::faultline_percpu_sum(self.array.as_ptr(), index as u32) }
+    }
+}
+
+impl<const N: usize> Drop for PerCpuCounters<N> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, and nobody uses it any more.
+        unsafe { bindings::faultline_percpu_free(self.array.as_ptr()) }
+    }
+}
+
+/// Adds `amount`, wrapping, to the module-wide counter of live objects of
+/// `kind`. Any context.
+pub(crate) fn live_add(kind: usize, amount: u64) {
+    assert!(kind < LIVE_KINDS);
+    // SAFETY: `kind` is in bounds.
+    unsafe { bindings::faultline_live_add(kind as u32, amount) }
+}
+
+/// The live objects of `kind`; exact once nobody adds.
+pub(crate) fn live_sum(kind: usize) -> u64 {
+    assert!(kind < LIVE_KINDS);
+    // SAFETY: `kind` is in bounds.
+    unsafe { bindings::faultline_live_sum(kind as u32) }
+}
+
+/// How many kinds of live objects there are.
+pub(crate) const LIVE_KINDS: usize = bindings::FAULTLINE_LIVE_KINDS as usize;

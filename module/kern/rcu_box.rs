@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Objects that RCU readers may look at, freed after a grace period.
+//!
+//! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
+//!
+//! A module that uses this must call `rcu_barrier()` before it goes.
+
+use core::{mem::offset_of, ops::Deref, ptr::NonNull};
+
+use kernel::{
+    alloc::{AllocError, Flags, KBox},
+    bindings,
+    prelude::*,
+    sync::atomic::{Atomic, Full, Relaxed},
+    types::Opaque,
+};
+
+/// The allocation behind [`RcuBox`] and [`RcuArc`].
+///
+/// `value` comes first, so that a pointer to it is one to the allocation.
+#[repr(C)]
+#[pin_data]
+struct Inner<T> {
+    #[pin]
+    value: T,
+    rcu: Opaque<bindings::callback_head>,
+    /// Only used by [`RcuArc`].
+    refcount: Atomic<i32>,
+}
+
+impl<T> Inner<T> {
+    fn new(value: impl PinInit<T>, flags: Flags) -> Result<NonNull<Self>, AllocError> {
+        let inner = KBox::pin_init(
+            pin_init!(Self {
+                value <- value,
+                rcu: Opaque::uninit(),
+                refcount: Atomic::new(1),
+            }),
+            flags,
+        )
+        .map_err(|_| AllocError)?;
+        // SAFETY: The box is only taken apart to be put together again in `free_now`; the value
+        // is not moved.
+        let inner = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
+        // SAFETY: Pointers of boxes are not null.
+        Ok(unsafe { NonNull::new_unchecked(inner) })
+    }
+
+    /// # Safety
+    ///
+    /// `this` came from `new`, and nobody can find it any more except RCU
+    /// readers that have found it already.
+    unsafe fn free_later(this: NonNull<Self>) {
+        // SAFETY: By the safety requirements. The callback gets the very same `rcu` field.
+        unsafe {
+            bindings::call_rcu(
+                Opaque::cast_into(&raw const (*this.as_ptr()).rcu),
+                Some(Self::free_callback),
+            )
+        }
+    }
+
+    unsafe extern "C" fn free_callback(head: *mut bindings::callback_head) {
+        // SAFETY: `head` is the `rcu` field of an `Inner<T>`, by `free_later`.
+        let inner = unsafe { head.byte_sub(offset_of!(Self, rcu)) }.cast::<Self>();
+        // SAFETY: By `free_later` it came from a box, and no reader is left.
+        drop(unsafe { KBox::from_raw(inner) });
+    }
+}
+
+/// A unique, pinned `T` that RCU readers may still look at while it is dropped.
+///
+/// Dropping it never sleeps; `T`'s destructor runs in an RCU callback (softirq).
+///
+/// # Invariants
+///
+/// `inner` came from [`Inner::new`].
+pub(crate) struct RcuBox<T> {
+    inner: NonNull<Inner<T>>,
+}
+
+// SAFETY: A unique owner of a `T` that other threads may look at.
+unsafe impl<T: Send + Sync> Send for RcuBox<T> {}
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for RcuBox<T> {}
+
+impl<T: Send + Sync> RcuBox<T> {
+    /// Allocates with `flags` and initialises in place.
+    pub(crate) fn new(value: impl PinInit<T>, flags: Flags) -> Result<Self, AllocError> {
+        // INVARIANT: Just made.
+        Inner::new(value, flags).map(|inner| Self { inner })
+    }
+
+    /// Gives up ownership; the pointer is one to the value.
+    pub(crate) fn into_raw(self) -> *mut T {
+        let inner = self.inner;
+        core::mem::forget(self);
+        inner.as_ptr().cast()
+    }
+
+    /// # Safety
+    ///
+    /// `value` came from [`RcuBox::into_raw`], whose ownership is taken back.
+    pub(crate) unsafe fn from_raw(value: *mut T) -> Self {
+        // SAFETY: `into_raw` gives no null pointer.
+        let inner = unsafe { NonNull::new_unchecked(value.cast()) };
+        // INVARIANT: By the safety requirements.
+        Self { inner }
+    }
+}
+
+impl<T> Deref for RcuBox<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariants.
+        unsafe { &(*self.inner.as_ptr()).value }
+    }
+}
+
+impl<T> Drop for RcuBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, and the only owner goes.
+        unsafe { Inner::free_later(self.inner) }
+    }
+}
+
+/// A reference-counted, pinned `T` that RCU readers can try to get a reference to.
+///
+/// When the last reference goes, `T`'s destructor runs in an RCU callback.
+///
+/// # Invariants
+///
+/// `inner` came from [`Inner::new`], and one of the references counted in it
+/// is this object's.
+pub(crate) struct RcuArc<T> {
+    inner: NonNull<Inner<T>>,
+}
+
+// SAFETY: As for `Arc`.
+unsafe impl<T: Send + Sync> Send for RcuArc<T> {}
+// SAFETY: As for `Arc`.
+unsafe impl<T: Send + Sync> Sync for RcuArc<T> {}
+
+impl<T: Send + Sync> RcuArc<T> {
+    /// Allocates with `flags` and initialises in place.
+    pub(crate) fn new(value: impl PinInit<T>, flags: Flags) -> Result<Self, AllocError> {
+        // INVARIANT: Just made, with a count of one.
+        Inner::new(value, flags).map(|inner| Self { inner })
+    }
+
+    /// Gives up the reference; the pointer is one to the value.
+    pub(crate) fn into_raw(self) -> *mut T {
+        let inner = self.inner;
+        core::mem::forget(self);
+        inner.as_ptr().cast()
+    }
+
+    /// # Safety
+    ///
+    /// `value` came from [`RcuArc::into_raw`], whose reference is taken back.
+    pub(crate) unsafe fn from_raw(value: *mut T) -> Self {
+        // SAFETY: `into_raw` gives no null pointer.
+        let inner = unsafe { NonNull::new_unchecked(value.cast()) };
+        // INVARIANT: By the safety requirements.
+        Self { inner }
+    }
+
+    /// The pointer that [`RcuArc::into_raw`] would give, without giving up the reference.
+    pub(crate) fn as_raw(&self) -> *mut T {
+        self.inner.as_ptr().cast()
+    }
+
+    /// A reference of one's own to an object that may be going away; `None` if
+    /// the last reference has gone.
+    ///
+    /// # Safety
+    ///
+    /// `value` came from [`RcuArc::into_raw`] and was found in this RCU read
+    /// section, so it is not freed yet.
+    pub(crate) unsafe fn try_get(value: *mut T) -> Option<Self> {
+        // SAFETY: By the safety requirements; `value` is the first field of `Inner`.
+        let inner = unsafe { NonNull::new_unchecked(value.cast::<Inner<T>>()) };
+        // SAFETY: As above.
+        let refcount = unsafe { &(*inner.as_ptr()).refcount };
+        let mut count = refcount.load(Relaxed);
+        while count != 0 {
+            // Relaxed: what the object holds is published with the pointer to
+            // it, and a count above zero keeps it from being torn down.
+            match refcount.cmpxchg(count, count + 1, Relaxed) {
+                // INVARIANT: The reference just counted.
+                Ok(_) => return Some(Self { inner }),
+                Err(now) => count = now,
+            }
+        }
+        None
+    }
+}
+
+impl<T> Clone for RcuArc<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariants.
+        let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
+        // Relaxed: the reference at hand keeps the object.
+        refcount.fetch_add(1, Relaxed);
+        // INVARIANT: The reference just counted.
+        Self { inner: self.inner }
+    }
+}
+
+impl<T> Deref for RcuArc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariants.
+        unsafe { &(*self.inner.as_ptr()).value }
+    }
+}
+
+impl<T> Drop for RcuArc<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
+        // Full: everything done through any reference comes before the
+        // destructor, which runs after the last of these.
+        if refcount.fetch_add(-1, Full) == 1 {
+            // SAFETY: By the type invariants, and no reference is left.
+            unsafe { Inner::free_later(self.inner) }
+        }
+    }
+}

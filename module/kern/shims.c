@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See shims.h. */
+
+#include <linux/anon_inodes.h>
+#include <linux/module.h>
+
+#include "shims.h"
+
+static unsigned long max_pages;
+module_param(max_pages, ulong, 0444);
+MODULE_PARM_DESC(max_pages, "Pages a new space may hold (0: half of the machine's memory)");
+
+u64 faultline_param_max_pages(void)
+{
+	return max_pages ?: totalram_pages() / 2;
+}
+
+#ifdef faultline_test_hooks
+static unsigned int delay_unmap_ms;
+module_param(delay_unmap_ms, uint, 0644);
+MODULE_PARM_DESC(delay_unmap_ms, "Test only: how long each UNMAP sleeps while it holds the space's lock");
+
+unsigned int faultline_param_delay_unmap_ms(void)
+{
+	return READ_ONCE(delay_unmap_ms);
+}
+#endif
+
+void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
+{
+	__mutex_init(lock, name, key);
+}
+
+void faultline_mutex_lock(struct mutex *lock)
+{
+	mutex_lock(lock);
+}
+
+int faultline_mutex_lock_killable(struct mutex *lock)
+{
+	return mutex_lock_killable(lock);
+}
+
+u64 __percpu *faultline_percpu_alloc(unsigned int len)
+{
+	return __alloc_percpu_gfp(len * sizeof(u64), SMP_CACHE_BYTES, GFP_KERNEL_ACCOUNT);
+}
+
+void faultline_percpu_free(u64 __percpu *array)
+{
+	free_percpu(array);
+}
+
+void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount)
+{
+	this_cpu_add(array[index], amount);
+}
+
+u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(&array[index], cpu));
+	return sum;
+}
+
+static DEFINE_PER_CPU(u64, faultline_live[FAULTLINE_LIVE_KINDS]);
+
+void faultline_live_add(unsigned int kind, u64 amount)
+{
+	this_cpu_add(faultline_live[kind], amount);
+}
+
+u64 faultline_live_sum(unsigned int kind)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(faultline_live[kind], cpu));
+	return sum;
+}
+
+void faultline_xa_init(struct xarray *xa)
+{
+	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
+}
+
+int faultline_percpu_counter_init(struct percpu_counter *counter)
+{
+	return percpu_counter_init(counter, 0, GFP_KERNEL_ACCOUNT);
+}
+
+void faultline_percpu_counter_destroy(struct percpu_counter *counter)
+{
+	percpu_counter_destroy(counter);
+}
+
+s64 faultline_percpu_counter_slack(void)
+{
+	return (s64)READ_ONCE(percpu_counter_batch) * num_online_cpus();
+}
+
+s64 faultline_percpu_counter_read(struct percpu_counter *counter)
+{
+	return percpu_counter_read(counter);
+}
+
+static const struct file_operations faultline_inode_fops = {
+	.owner = THIS_MODULE,
+};
+
+struct file *faultline_inode_file(void)
+{
+	return anon_inode_create_getfile("[faultline]", &faultline_inode_fops, NULL, O_RDWR, NULL);
+}
+
+void faultline_file_share_mapping(struct file *file, struct file *owner)
+{
+	file->f_mapping = owner->f_mapping;
+}

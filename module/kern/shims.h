@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What Rust cannot call directly: macros, static inline functions, and calls
+ * that the kernel's own bindings leave out. Each does one thing and decides
+ * nothing. The contracts are those of the C functions named in the comments.
+ */
+#ifndef _FAULTLINE_SHIMS_H
+#define _FAULTLINE_SHIMS_H
+
+#include <linux/fs.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/percpu_counter.h>
+#include <linux/xarray.h>
+
+/* mutex */
+void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
+void faultline_mutex_lock(struct mutex *lock);
+int faultline_mutex_lock_killable(struct mutex *lock);
+
+/* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
+u64 __percpu *faultline_percpu_alloc(unsigned int len);
+void faultline_percpu_free(u64 __percpu *array);
+void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount);
+u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index);
+
+/* The module's live objects, by kind (enum in driver/live.rs): this_cpu_add(). */
+#define FAULTLINE_LIVE_KINDS 4
+void faultline_live_add(unsigned int kind, u64 amount);
+u64 faultline_live_sum(unsigned int kind);
+
+/* An empty array whose nodes are charged to the memory cgroup. */
+void faultline_xa_init(struct xarray *xa);
+
+/* percpu_counter_init() */
+int faultline_percpu_counter_init(struct percpu_counter *counter);
+void faultline_percpu_counter_destroy(struct percpu_counter *counter);
+
+/* The most that all CPUs together may hold back from counter->count. */
+s64 faultline_percpu_counter_slack(void);
+s64 faultline_percpu_counter_read(struct percpu_counter *counter);
+
+/*
+ * A file on an inode, and so with an address_space, of its own:
+ * anon_inode_create_getfile(). Its file_operations pin this module until its
+ * release, which can run after that of the device file.
+ */
+struct file *faultline_inode_file(void);
+
+/* file->f_mapping = owner->f_mapping, in ->open only. */
+void faultline_file_share_mapping(struct file *file, struct file *owner);
+
+/* Module parameters (C, because Rust's are not shown in sysfs). */
+u64 faultline_param_max_pages(void);
+unsigned int faultline_param_delay_unmap_ms(void);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The UAPI header, generated, and its structures as plain bytes.
+
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub
+)]
+mod generated {
+    include!(concat!(env!("FAULTLINE_GENERATED"), "/uapi.rs"));
+}
+
+pub(crate) use generated::*;
+
+use kernel::transmute::{AsBytes, FromBytes};
+
+macro_rules! plain_bytes {
+    ($($name:ident: $size:literal),* $(,)?) => {$(
+        // The first version of a structure is the smallest that is accepted,
+        // and its size never changes. No version may have implicit padding.
+        const _: () = assert!(core::mem::size_of::<$name>() == $size);
+
+        // SAFETY: A C structure of integers, for which every bit pattern is valid.
+        unsafe impl FromBytes for $name {}
+        // SAFETY: A C structure of integers that fill it without padding: by the header, and by
+        // the size above.
+        unsafe impl AsBytes for $name {}
+    )*};
+}
+
+plain_bytes! {
+    faultline_map: 40,
+    faultline_unmap: 24,
+    faultline_query: 48,
+    faultline_policy: 8,
+    faultline_limit: 8,
+    faultline_stats: 136,
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The portable algorithms of faultline: twin of `lib.rs`, see there.
+
+pub mod interval;
+pub mod protection;
+pub mod split;

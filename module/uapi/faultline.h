@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * faultline: a private, VMA-like region manager behind a character device.
+ *
+ * This header is the single source of the interface: the module's and the
+ * harness's Rust views of it are generated from it with bindgen.
+ *
+ * Objects
+ *   space   One per open file description of /dev/faultline. Its addresses are
+ *           byte offsets of the file, from 0 up to FAULTLINE_SPACE_SIZE.
+ *   region  A half-open interval [start, end) of a space with a protection and
+ *           a backing. Regions never overlap; both ends are page aligned.
+ *   window  An mmap(2) of part of the device file: MAP_SHARED, never PROT_EXEC.
+ *           What an access through it may do is decided by the region under it.
+ *
+ * Accesses
+ *   no region at the address           SIGBUS
+ *   access the region forbids          SIGSEGV
+ *   the space's page limit is reached  SIGBUS
+ *
+ * Conventions of every call
+ *   - Structures have a fixed layout, the same for 32 and 64 bits. They grow
+ *     only at the end: the size in the request number tells the kernel which
+ *     version the caller knows. A shorter (older) structure is extended with
+ *     zeroes; of a longer (newer) one the unknown tail must be zero, otherwise
+ *     E2BIG.
+ *   - Padding and reserved fields must be zero, unknown flags are refused:
+ *     EINVAL.
+ *   - addr and length are in bytes and page aligned, length is not zero, and
+ *     [addr, addr + length) lies inside the space: EINVAL otherwise (a MAP
+ *     without FIXED that does not fit is ENOMEM, as for mmap(2)).
+ *   - A call that fails changes nothing in the space. The structure is written
+ *     back only by a call that succeeds.
+ *   - EFAULT: the structure could not be read or written. When the result of a
+ *     successful MAP cannot be written back, the call reports EFAULT and the
+ *     new region stays (QUERY finds it).
+ *   - EINTR: a fatal signal arrived while waiting. EBUSY never means a conflict.
+ *   - ENOTTY: no such call.
+ */
+#ifndef _UAPI_LINUX_FAULTLINE_H
+#define _UAPI_LINUX_FAULTLINE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define FAULTLINE_DEVICE	"/dev/faultline"
+
+/* Size of every space in bytes: addresses are below this. */
+#define FAULTLINE_SPACE_SIZE	(1ULL << 46)
+
+/* Protection of a region: the values of PROT_READ and PROT_WRITE. */
+#define FAULTLINE_PROT_NONE	0x0
+#define FAULTLINE_PROT_READ	0x1
+#define FAULTLINE_PROT_WRITE	0x2
+
+/* What the pages of a region are made of. */
+#define FAULTLINE_BACKING_ANON	0	/* zero-filled memory */
+
+/*
+ * MAP: make a region.
+ *
+ * Without a flag, addr is a hint: the lowest free interval at or above it is
+ * taken, or failing that the lowest free interval of the space.
+ *
+ * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, or
+ * allocation), EINTR, EFAULT.
+ */
+#define FAULTLINE_MAP_FIXED		0x1	/* exactly at addr, replacing what is there */
+#define FAULTLINE_MAP_FIXED_NOREPLACE	0x2	/* exactly at addr, EEXIST if anything is there */
+
+struct faultline_map {
+	__u64 addr;		/* in: hint or address; out: address of the region */
+	__u64 length;		/* in: bytes */
+	__u32 prot;		/* in: FAULTLINE_PROT_* */
+	__u32 flags;		/* in: FAULTLINE_MAP_* */
+	__u32 backing;		/* in: FAULTLINE_BACKING_* */
+	__s32 fd;		/* in: -1 for ANON */
+	__u64 offset;		/* in: 0 for ANON */
+};
+
+/*
+ * UNMAP: remove every part of every region in the range; holes are fine. When
+ * it has returned, no CPU reads or writes through the old translations.
+ *
+ * Errors: EINVAL, ENOMEM (allocation), EINTR, EFAULT.
+ */
+struct faultline_unmap {
+	__u64 addr;		/* in: bytes */
+	__u64 length;		/* in: bytes */
+	__u64 flags;		/* in: 0 */
+};
+
+/*
+ * QUERY: the region that contains addr, or else the next one above it.
+ * addr may be any byte of the space, it need not be aligned.
+ *
+ * Errors: EINVAL (addr beyond the space), ENOENT (no region at or above addr),
+ * EFAULT.
+ */
+struct faultline_query {
+	__u64 addr;		/* in: bytes */
+	__u64 start;		/* out: bytes */
+	__u64 end;		/* out: bytes, exclusive */
+	__u64 generation;	/* out: never used twice in the life of the module */
+	__u32 prot;		/* out: FAULTLINE_PROT_* */
+	__u32 backing;		/* out: FAULTLINE_BACKING_* */
+	__u64 offset;		/* out: bytes into the backing file, 0 for ANON */
+};
+
+/*
+ * POLICY: how a space locks. With FAULTLINE_POLICY_SET the policy is changed,
+ * without it is reported.
+ *
+ * Errors: EINVAL (no such policy or flag), EFAULT.
+ */
+#define FAULTLINE_POLICY_GLOBAL		0	/* one reader/writer semaphore per space */
+
+#define FAULTLINE_POLICY_SET		0x1
+
+struct faultline_policy {
+	__u32 flags;		/* in: 0 or FAULTLINE_POLICY_SET */
+	__u32 policy;		/* in (SET), out: FAULTLINE_POLICY_* */
+};
+
+/*
+ * LIMIT: the most pages the space may hold. It can only be lowered: a value
+ * above the present limit is EPERM, one below the pages held now only stops
+ * further growth. max_pages 0 leaves it as it is. The limit in force is written
+ * back.
+ *
+ * Errors: EPERM, EFAULT.
+ */
+struct faultline_limit {
+	__u64 max_pages;	/* in, out: pages */
+};
+
+/*
+ * STATS: counters of one space since it was opened. Each is exact once the
+ * space is quiet, and never runs backwards except the two marked "now".
+ *
+ * faults = fault_ok + fault_no_region + fault_denied + fault_limit
+ *	  + fault_killed + fault_no_memory + fault_retried
+ *
+ * Errors: EFAULT.
+ */
+struct faultline_stats {
+	__u64 regions;		/* now */
+	__u64 pages;		/* now: pages held by the space */
+	__u64 max_pages;	/* the limit in force */
+
+	__u64 maps;		/* successful calls */
+	__u64 unmaps;
+	__u64 pages_added;	/* pages allocated and installed in the space */
+	__u64 pages_removed;
+
+	__u64 faults;		/* entries of the fault handler, page_mkwrite included */
+	__u64 fault_ok;		/* an entry was installed, or one was already there */
+	__u64 fault_write;	/* of faults: write accesses */
+	__u64 fault_mkwrite;	/* of faults: read-only entries asked to become writable */
+	__u64 fault_no_region;	/* SIGBUS */
+	__u64 fault_denied;	/* SIGSEGV */
+	__u64 fault_limit;	/* SIGBUS */
+	__u64 fault_killed;	/* SIGBUS, seen by nobody: the task is being killed */
+	__u64 fault_no_memory;	/* VM_FAULT_OOM: the allocator or the cgroup failed */
+	__u64 fault_retried;	/* VM_FAULT_RETRY given to the core */
+};
+
+#define FAULTLINE_IOC_MAGIC	0xF7
+
+#define FAULTLINE_IOC_MAP	_IOWR(FAULTLINE_IOC_MAGIC, 0x00, struct faultline_map)
+#define FAULTLINE_IOC_UNMAP	_IOW(FAULTLINE_IOC_MAGIC, 0x01, struct faultline_unmap)
+#define FAULTLINE_IOC_QUERY	_IOWR(FAULTLINE_IOC_MAGIC, 0x02, struct faultline_query)
+#define FAULTLINE_IOC_POLICY	_IOWR(FAULTLINE_IOC_MAGIC, 0x03, struct faultline_policy)
+#define FAULTLINE_IOC_LIMIT	_IOWR(FAULTLINE_IOC_MAGIC, 0x04, struct faultline_limit)
+#define FAULTLINE_IOC_STATS	_IOR(FAULTLINE_IOC_MAGIC, 0x05, struct faultline_stats)
+
+#endif /* _UAPI_LINUX_FAULTLINE_H */
