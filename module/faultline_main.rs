@@ -13,8 +13,7 @@ mod kern;
 pub mod portable;
 
 use kernel::{
-    c_str,
-    debugfs,
+    c_str, debugfs,
     miscdevice::{MiscDeviceOptions, MiscDeviceRegistration},
     prelude::*,
     sync::rcu,

@@ -141,10 +141,7 @@ impl LockedLeaf<'_> {
     fn update_present(&mut self, slot: usize, update: impl FnOnce(u64, u64) -> u64) {
         let word = &self.leaf.present[slot / WORD_BITS];
         // Relaxed: only written under the commit lock.
-        word.store(
-            update(word.load(Relaxed), 1 << (slot % WORD_BITS)),
-            Relaxed,
-        );
+        word.store(update(word.load(Relaxed), 1 << (slot % WORD_BITS)), Relaxed);
     }
 
     /// The first and the last slot in `[from, to)` that hold a page.

@@ -5,15 +5,12 @@
 use kernel::prelude::*;
 
 use super::{
-    directory::{position, SpacePage},
+    directory::{position, LockedLeaf, SpacePage},
     space::Space,
     stats::Counter,
 };
 use crate::{
-    kern::{
-        page_count::PageCount,
-        vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
-    },
+    kern::vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     portable::protection::Access,
 };
 
@@ -82,41 +79,47 @@ impl Space {
     /// Policy `global`: no region changes while a fault is handled.
     fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
         let _guard = self.lock.read_killable().map_err(|_| Failure::Killed)?;
-        let protection = self
-            .protection_at(fault.pgoff())
-            .ok_or(Failure::NoRegion)?;
+        let protection = self.protection_at(fault.pgoff()).ok_or(Failure::NoRegion)?;
         if !protection.allows(access) {
             return Err(Failure::Denied);
         }
         self.install(fault, access)
     }
 
-    /// Gets the page and maps it, both under the commit lock of its leaf.
+    /// Gets the page and maps it, under the commit lock of its leaf. Memory is
+    /// allocated before the lock is taken.
     fn install(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
         let (index, slot) = position(fault.pgoff());
         let mut fresh = None;
         loop {
             let leaf = self.directory.leaf(index).map_err(|_| Failure::NoMemory)?;
             if fresh.is_none() && !leaf.seems_present(slot) {
-                fresh = Some(FreshPage::new(self)?);
+                fresh = Some(SpacePage::new());
             }
             let locked = leaf.lock_killable().map_err(|_| Failure::Killed)?;
             // A dead leaf is no longer in the directory: look again.
             let Some(mut locked) = locked else { continue };
             if locked.get(slot).is_none() {
-                match fresh.take() {
-                    Some(page) => {
-                        locked.fill(slot, page.keep());
-                        self.stats.count(Counter::PagesAdded);
-                    }
-                    // The hint was wrong.
-                    None => continue,
-                }
+                // Without a fresh page the hint was wrong: look again.
+                let Some(page) = fresh.take() else { continue };
+                self.fill(&mut locked, slot, page.map_err(|_| Failure::NoMemory)?)?;
             }
             if let Some(page) = locked.get(slot) {
                 return insert(fault, page, access);
             }
         }
+    }
+
+    /// Puts `page` into the empty `slot`. It is counted only here, under the
+    /// lock: counted earlier, of two faults on the last page that the limit
+    /// allows one would find the limit reached by the other.
+    fn fill(&self, leaf: &mut LockedLeaf<'_>, slot: usize, page: SpacePage) -> Result<(), Failure> {
+        if !self.held.try_add_one() {
+            return Err(Failure::Limit);
+        }
+        leaf.fill(slot, page);
+        self.stats.count(Counter::PagesAdded);
+        Ok(())
     }
 }
 
@@ -134,39 +137,4 @@ fn insert(fault: &mut VmFault<'_>, page: &SpacePage, access: Access) -> Result<(
         }
     }
     Err(Failure::NoMemory)
-}
-
-/// A page that is counted for a space and not in a slot yet.
-struct FreshPage<'a> {
-    page: SpacePage,
-    charge: Charge<'a>,
-}
-
-impl<'a> FreshPage<'a> {
-    fn new(space: &'a Space) -> Result<Self, Failure> {
-        let charge = Charge::new(&space.held).ok_or(Failure::Limit)?;
-        let page = SpacePage::new().map_err(|_| Failure::NoMemory)?;
-        Ok(Self { page, charge })
-    }
-
-    /// The page, which stays counted.
-    fn keep(self) -> SpacePage {
-        core::mem::forget(self.charge);
-        self.page
-    }
-}
-
-/// One page counted, until dropped.
-struct Charge<'a>(&'a PageCount);
-
-impl<'a> Charge<'a> {
-    fn new(count: &'a PageCount) -> Option<Self> {
-        count.try_add_one().then_some(Self(count))
-    }
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        self.0.sub(1);
-    }
 }

@@ -70,9 +70,7 @@ impl Space {
         page: usize,
     ) -> Option<crate::portable::protection::Protection> {
         let rcu = rcu::read_lock();
-        self.regions
-            .get(page, &rcu)
-            .map(|region| region.protection)
+        self.regions.get(page, &rcu).map(|region| region.protection)
     }
 
     /// Removes the pages of `range`, whose regions have been removed: zaps

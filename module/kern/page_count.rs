@@ -113,9 +113,7 @@ impl PageCount {
         // SAFETY: Reading an `int` that is only written at CPU hotplug.
         let batch = unsafe { (&raw const kernel::bindings::percpu_counter_batch).read_volatile() };
         // SAFETY: By the type invariants.
-        unsafe {
-            kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, batch)
-        }
+        unsafe { kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, batch) }
     }
 
     fn sum(&self) -> i64 {

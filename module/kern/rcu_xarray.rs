@@ -54,8 +54,7 @@ impl<T: Send + Sync> RcuXArray<T> {
         let mut index = index;
         loop {
             // SAFETY: By the type invariants.
-            let found =
-                unsafe { c::xa_find(self.xa.get(), &mut index, last, c::XA_PRESENT) };
+            let found = unsafe { c::xa_find(self.xa.get(), &mut index, last, c::XA_PRESENT) };
             if found.is_null() {
                 return None;
             }
@@ -107,9 +106,7 @@ impl<T: Send + Sync> RcuXArray<T> {
         // SAFETY: By the type invariants.
         unsafe { c::xa_lock(self.xa.get()) };
         // SAFETY: The lock is held; it may be dropped to allocate, and is taken again.
-        let found = unsafe {
-            c::__xa_cmpxchg(self.xa.get(), index, old.cast(), new.cast(), gfp)
-        };
+        let found = unsafe { c::__xa_cmpxchg(self.xa.get(), index, old.cast(), new.cast(), gfp) };
         // SAFETY: No requirements.
         let result = to_result(unsafe { c::xa_err(found) }).map(|()| ptr::eq(found, old.cast()));
         let present = match result {
@@ -129,8 +126,7 @@ impl<T: Send + Sync> PinnedDrop for RcuXArray<T> {
         let mut index = 0;
         loop {
             // SAFETY: By the type invariants.
-            let found =
-                unsafe { c::xa_find(self.xa.get(), &mut index, usize::MAX, c::XA_PRESENT) };
+            let found = unsafe { c::xa_find(self.xa.get(), &mut index, usize::MAX, c::XA_PRESENT) };
             if found.is_null() {
                 break;
             }

@@ -41,10 +41,7 @@ pub(crate) struct WriteGuard<'a>(&'a RwSemaphore, NotThreadSafe);
 
 impl RwSemaphore {
     /// A free semaphore, known to lockdep as `name` with class `key`.
-    pub(crate) fn new(
-        name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
-    ) -> impl PinInit<Self> {
+    pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: Initialised here.
             // SAFETY: `slot` is valid for writing and pinned; `name` and `key` are static.

@@ -53,8 +53,12 @@ impl Space {
 
     fn insert_lowest(&self, region: RcuBox<Region>, hint: u64, pages: u64) -> Result<u64> {
         let insert = |region, min: u64| {
-            self.regions
-                .insert_lowest(region, pages as usize, min as usize, SPACE_PAGES as usize - 1)
+            self.regions.insert_lowest(
+                region,
+                pages as usize,
+                min as usize,
+                SPACE_PAGES as usize - 1,
+            )
         };
         let hinted = match insert(region, hint) {
             Err((EBUSY | EINVAL, region)) if hint != 0 => insert(region, 0),

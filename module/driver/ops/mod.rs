@@ -42,7 +42,8 @@ impl Space {
             },
         )?;
         let removed = retired.len() as i64;
-        self.stats.add(Counter::Regions, added + remaining - removed);
+        self.stats
+            .add(Counter::Regions, added + remaining - removed);
         // Where there was no region there are no pages.
         if removed != 0 {
             self.discard(range);
