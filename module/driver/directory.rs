@@ -166,7 +166,7 @@ pub(crate) fn position(page: usize) -> (usize, usize) {
 }
 
 /// The page directory of a space.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Directory {
     #[pin]
     leaves: RcuXArray<Leaf>,
@@ -179,12 +179,15 @@ impl Directory {
         })
     }
 
-    /// The leaf at `index`, made if there is none. May sleep.
-    pub(crate) fn leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
-        match self.leaves.get(index) {
-            Some(leaf) => Ok(leaf),
-            None => self.leaves.get_or_insert(index, Leaf::new()?),
-        }
+    /// The leaf at `index`.
+    pub(crate) fn leaf(&self, index: usize) -> Option<RcuArc<Leaf>> {
+        self.leaves.get(index)
+    }
+
+    /// The leaf at `index`, made if there is none. May sleep; charged to the
+    /// memory cgroup.
+    pub(crate) fn make_leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
+        self.leaves.get_or_insert(index, Leaf::new()?)
     }
 
     /// Removes and frees all pages of `range`, and returns how many there were.
@@ -228,11 +231,23 @@ impl Directory {
                 .filter(|&slot| locked.take(slot).is_some())
                 .count() as u64;
         }
-        if from == 0 && to == LEAF_PAGES {
+        // A leaf goes with its last page. It leaves the directory before its
+        // lock is released: who finds it dead then finds another, or none.
+        if locked.present_bounds(0, LEAF_PAGES).is_none() {
             locked.slots.dead = true;
-            drop(locked);
             self.leaves.remove(index, leaf);
         }
         removed
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Directory {
+    fn drop(self: Pin<&mut Self>) {
+        // Here and now: a leaf's own end comes after a grace period, which is
+        // too late for the pages of a whole space. No window is left to zap.
+        if let Some(everything) = Interval::new(0, super::space::SPACE_PAGES) {
+            self.remove(everything, |_, _| ());
+        }
     }
 }

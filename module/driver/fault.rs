@@ -5,12 +5,15 @@
 use kernel::prelude::*;
 
 use super::{
-    directory::{position, LockedLeaf, SpacePage},
+    directory::{position, Leaf, LockedLeaf, SpacePage},
     space::Space,
     stats::Counter,
 };
 use crate::{
-    kern::vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
+    kern::{
+        rcu_box::RcuArc,
+        vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
+    },
     portable::protection::Access,
 };
 
@@ -92,7 +95,7 @@ impl Space {
         let (index, slot) = position(fault.pgoff());
         let mut fresh = None;
         loop {
-            let leaf = self.directory.leaf(index).map_err(|_| Failure::NoMemory)?;
+            let leaf = self.leaf_for_fault(index)?;
             if fresh.is_none() && !leaf.seems_present(slot) {
                 fresh = Some(SpacePage::new());
             }
@@ -107,6 +110,19 @@ impl Space {
             if let Some(page) = locked.get(slot) {
                 return insert(fault, page, access);
             }
+        }
+    }
+
+    /// The leaf at `index`. None is made once the limit is reached, so that
+    /// leaves, which it does not count, are bounded by it too.
+    fn leaf_for_fault(&self, index: usize) -> Result<RcuArc<Leaf>, Failure> {
+        match self.directory.leaf(index) {
+            Some(leaf) => Ok(leaf),
+            None if self.held.is_full() => Err(Failure::Limit),
+            None => self
+                .directory
+                .make_leaf(index)
+                .map_err(|_| Failure::NoMemory),
         }
     }
 

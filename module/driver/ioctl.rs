@@ -9,7 +9,6 @@
 use kernel::{
     ioctl::_IOC_SIZE,
     prelude::*,
-    transmute::{AsBytes, FromBytes},
     uaccess::{UserPtr, UserSlice},
 };
 
@@ -19,9 +18,9 @@ use super::{
     space::{Space, SPACE_PAGES},
 };
 use crate::{
-    kern::uapi::{self, *},
+    kern::uapi::*,
     portable::{
-        interval::{Interval, PAGE_SHIFT},
+        interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
         protection::Protection,
     },
 };
@@ -82,19 +81,30 @@ struct UserArgument {
     size: usize,
 }
 
+/// The tail of a structure is looked at and cleared in pieces of so many bytes.
+const TAIL_CHUNK: usize = 64;
+
 impl UserArgument {
-    /// Reads the structure. `EINVAL` if it is shorter than the first version,
-    /// `E2BIG` if it is longer than ours and the rest is not zero, `EFAULT`.
-    fn read<T: FromBytes>(&self) -> Result<T> {
-        let ours = core::mem::size_of::<T>();
-        if self.size < ours {
+    /// How many bytes the caller and this module both know. `EINVAL` if these
+    /// are fewer than the first version has.
+    fn known<T: Versioned>(&self) -> Result<usize> {
+        if self.size < T::FIRST_SIZE {
             return Err(EINVAL);
         }
+        Ok(self.size.min(core::mem::size_of::<T>()))
+    }
+
+    /// Reads the structure, with zeroes for what an older caller does not
+    /// know. `EINVAL` if it is too short, `E2BIG` if what this module does not
+    /// know of it is not zero, `EFAULT`.
+    fn read<T: Versioned + Default>(&self) -> Result<T> {
+        let known = self.known::<T>()?;
         let mut reader = UserSlice::new(self.ptr, self.size).reader();
-        let value = reader.read::<T>()?;
-        let mut chunk = [0u8; 64];
+        let mut value = T::default();
+        reader.read_slice(&mut T::as_bytes_mut(&mut value)[..known])?;
+        let mut chunk = [0u8; TAIL_CHUNK];
         while !reader.is_empty() {
-            let chunk = &mut chunk[..reader.len().min(64)];
+            let chunk = &mut chunk[..reader.len().min(TAIL_CHUNK)];
             reader.read_slice(chunk)?;
             if chunk.iter().any(|&byte| byte != 0) {
                 return Err(E2BIG);
@@ -103,17 +113,21 @@ impl UserArgument {
         Ok(value)
     }
 
-    /// Writes the part of the structure that the caller knows. `EFAULT`.
-    fn write<T: AsBytes>(&self, value: &T) -> Result {
-        let known = self.size.min(core::mem::size_of::<T>());
-        UserSlice::new(self.ptr, known)
-            .writer()
-            .write_slice(&value.as_bytes()[..known])
+    /// Writes the structure, with zeroes for what only a newer caller knows.
+    /// `EINVAL` if it is too short, `EFAULT`.
+    fn write<T: Versioned>(&self, value: &T) -> Result {
+        let known = self.known::<T>()?;
+        let mut writer = UserSlice::new(self.ptr, self.size).writer();
+        writer.write_slice(&value.as_bytes()[..known])?;
+        while !writer.is_empty() {
+            writer.write_slice(&[0u8; TAIL_CHUNK][..writer.len().min(TAIL_CHUNK)])?;
+        }
+        Ok(())
     }
 
     /// Reads the structure, lets `operation` change it, and writes it back if
     /// that succeeds.
-    fn update<T: FromBytes + AsBytes>(&self, operation: impl FnOnce(&mut T) -> Result) -> Result {
+    fn update<T: Versioned + Default>(&self, operation: impl FnOnce(&mut T) -> Result) -> Result {
         let mut value = self.read()?;
         operation(&mut value)?;
         self.write(&value)
@@ -178,7 +192,7 @@ impl Space {
         Ok(())
     }
 
-    fn ioctl_stats(&self) -> uapi::faultline_stats {
+    fn ioctl_stats(&self) -> faultline_stats {
         let mut stats = faultline_stats::default();
         self.stats.fill(&mut stats);
         stats.pages = self.held.get();
@@ -190,25 +204,28 @@ impl Space {
 fn placement(map: &faultline_map) -> Result<Placement> {
     match map.flags {
         FAULTLINE_MAP_FIXED => Ok(Placement::Fixed(range_of(map.addr, map.length)?)),
-        FAULTLINE_MAP_FIXED_NOREPLACE => {
+        0 => hinted(map),
+        // NOREPLACE implies FIXED, as for mmap(2).
+        flags if flags & !(FAULTLINE_MAP_FIXED | FAULTLINE_MAP_FIXED_NOREPLACE) == 0 => {
             Ok(Placement::FixedNoReplace(range_of(map.addr, map.length)?))
         }
-        0 => hinted(map),
         _ => Err(EINVAL),
     }
 }
 
 fn hinted(map: &faultline_map) -> Result<Placement> {
-    // Alignment only: an interval that does not fit is ENOMEM, not EINVAL.
-    range_of(0, map.length.min(FAULTLINE_SPACE_SIZE))?;
-    if map.addr & ((1 << PAGE_SHIFT) - 1) != 0 || map.length & ((1 << PAGE_SHIFT) - 1) != 0 {
+    if map.length == 0 || (map.addr | map.length) % PAGE_SIZE != 0 {
         return Err(EINVAL);
     }
+    // An interval that does not fit is ENOMEM, not EINVAL.
     let pages = map.length >> PAGE_SHIFT;
     if pages > SPACE_PAGES {
         return Err(ENOMEM);
     }
-    // A hint beyond the last place where it could fit is as good as none.
-    let hint = (map.addr >> PAGE_SHIFT).min(SPACE_PAGES - 1);
-    Ok(Placement::Lowest { hint, pages })
+    let hint = map.addr >> PAGE_SHIFT;
+    Ok(Placement::Lowest {
+        // One beyond the space is as good as none.
+        hint: if hint < SPACE_PAGES { hint } else { 0 },
+        pages,
+    })
 }

@@ -20,8 +20,13 @@ use crate::{
         inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple,
         rwsem::RwSemaphore, uapi,
     },
-    portable::interval::{Interval, PAGE_SHIFT},
+    portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
+
+// The portable code has the page size as a constant. And on other machines than
+// x86 a store barrier is missing between the zeroing of a page and its entry:
+// the core has one in __folio_mark_uptodate(), vmf_insert_page_mkwrite() none.
+const _: () = assert!(PAGE_SIZE as usize == kernel::page::PAGE_SIZE && cfg!(CONFIG_X86_64));
 
 /// Pages of a space.
 pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;

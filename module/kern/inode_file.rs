@@ -59,6 +59,10 @@ impl InodeFile {
     /// May sleep. Holds `i_mmap_rwsem` for reading throughout, so a caller
     /// with much to do calls it in pieces.
     pub(crate) fn unmap_pages(&self, first: u64, pages: u64) {
+        if pages == 0 {
+            // Which the C function takes for "to the end".
+            return;
+        }
         // SAFETY: By the type invariants the file, and with it its mapping, is valid.
         let mapping = unsafe { (*self.file.as_ptr()).f_mapping };
         // SAFETY: As above. Areas of this mapping hold pages of no private copies (`even_cows`

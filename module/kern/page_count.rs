@@ -19,7 +19,8 @@ use kernel::{
 
 use super::bindings;
 
-/// A count of pages that never goes above a limit.
+/// A count of pages with a limit: of those who count one more, no more succeed
+/// than keep within it.
 ///
 /// # Invariants
 ///
@@ -58,30 +59,39 @@ impl PageCount {
     ///
     /// Far from the limit this writes nothing that other CPUs write.
     pub(crate) fn try_add_one(&self) -> bool {
-        // Each CPU holds back at most a batch, so the true count is at most
-        // `read + slack`. The doubled slack covers additions that passed this
-        // test at the same time and have not reached the counter yet.
-        //
+        // Counted first and checked then, so that no addition can be missed by
+        // the checks of others, however long this task is delayed in between.
+        self.add(1);
+        self.is_far_from_limit() || self.keep_one_near_limit()
+    }
+
+    /// Whether the one just added fits; it is taken back if not.
+    ///
+    /// The checks are serialised: of those that have added one each with room
+    /// for only some of them, the first to check fail until the rest fit.
+    #[cold]
+    fn keep_one_near_limit(&self) -> bool {
+        let _guard = self.near_limit.lock();
+        let fits = self.sum() <= self.limit.load(Relaxed);
+        if !fits {
+            self.add(-1);
+        }
+        fits
+    }
+
+    /// Whether the limit is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.is_far_from_limit() && self.sum() >= self.limit.load(Relaxed)
+    }
+
+    /// Whether the count is below the limit whatever each CPU holds back.
+    fn is_far_from_limit(&self) -> bool {
         // SAFETY: By the type invariants.
         let read = unsafe { bindings::faultline_percpu_counter_read(self.counter.get()) };
         // SAFETY: No requirements.
         let slack = unsafe { bindings::faultline_percpu_counter_slack() };
-        // Relaxed: a limit lowered meanwhile need not stop this addition.
-        if read + 2 * slack < self.limit.load(Relaxed) {
-            self.add(1);
-            return true;
-        }
-        self.try_add_one_near_limit()
-    }
-
-    #[cold]
-    fn try_add_one_near_limit(&self) -> bool {
-        let _guard = self.near_limit.lock();
-        let fits = self.sum() < self.limit.load(Relaxed);
-        if fits {
-            self.add(1);
-        }
-        fits
+        // Relaxed: a limit lowered meanwhile need not stop an addition.
+        read + slack < self.limit.load(Relaxed)
     }
 
     /// Counts `pages` less.

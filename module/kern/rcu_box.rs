@@ -12,7 +12,7 @@ use kernel::{
     alloc::{AllocError, Flags, KBox},
     bindings,
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed},
+    sync::{atomic::Relaxed, Refcount},
     types::Opaque,
 };
 
@@ -26,7 +26,7 @@ struct Inner<T> {
     value: T,
     rcu: Opaque<bindings::callback_head>,
     /// Only used by [`RcuArc`].
-    refcount: Atomic<i32>,
+    refcount: Refcount,
 }
 
 impl<T> Inner<T> {
@@ -35,7 +35,7 @@ impl<T> Inner<T> {
             pin_init!(Self {
                 value <- value,
                 rcu: Opaque::uninit(),
-                refcount: Atomic::new(1),
+                refcount: Refcount::new(1),
             }),
             flags,
         )
@@ -85,7 +85,7 @@ unsafe impl<T: Send + Sync> Send for RcuBox<T> {}
 // SAFETY: As above.
 unsafe impl<T: Send + Sync> Sync for RcuBox<T> {}
 
-impl<T: Send + Sync> RcuBox<T> {
+impl<T: Send + Sync + 'static> RcuBox<T> {
     /// Allocates with `flags` and initialises in place.
     pub(crate) fn new(value: impl PinInit<T>, flags: Flags) -> Result<Self, AllocError> {
         // INVARIANT: Just made.
@@ -143,7 +143,7 @@ unsafe impl<T: Send + Sync> Send for RcuArc<T> {}
 // SAFETY: As for `Arc`.
 unsafe impl<T: Send + Sync> Sync for RcuArc<T> {}
 
-impl<T: Send + Sync> RcuArc<T> {
+impl<T: Send + Sync + 'static> RcuArc<T> {
     /// Allocates with `flags` and initialises in place.
     pub(crate) fn new(value: impl PinInit<T>, flags: Flags) -> Result<Self, AllocError> {
         // INVARIANT: Just made, with a count of one.
@@ -184,17 +184,18 @@ impl<T: Send + Sync> RcuArc<T> {
         let inner = unsafe { NonNull::new_unchecked(value.cast::<Inner<T>>()) };
         // SAFETY: As above.
         let refcount = unsafe { &(*inner.as_ptr()).refcount };
-        let mut count = refcount.load(Relaxed);
-        while count != 0 {
+        let mut count = refcount.as_atomic().load(Relaxed);
+        // A count below zero has saturated: such an object is never freed.
+        while count > 0 {
             // Relaxed: what the object holds is published with the pointer to
             // it, and a count above zero keeps it from being torn down.
-            match refcount.cmpxchg(count, count + 1, Relaxed) {
+            match refcount.as_atomic().cmpxchg(count, count + 1, Relaxed) {
                 // INVARIANT: The reference just counted.
                 Ok(_) => return Some(Self { inner }),
                 Err(now) => count = now,
             }
         }
-        None
+        (count < 0).then_some(Self { inner })
     }
 }
 
@@ -202,8 +203,7 @@ impl<T> Clone for RcuArc<T> {
     fn clone(&self) -> Self {
         // SAFETY: By the type invariants.
         let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
-        // Relaxed: the reference at hand keeps the object.
-        refcount.fetch_add(1, Relaxed);
+        refcount.inc();
         // INVARIANT: The reference just counted.
         Self { inner: self.inner }
     }
@@ -222,9 +222,9 @@ impl<T> Drop for RcuArc<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants.
         let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
-        // Full: everything done through any reference comes before the
-        // destructor, which runs after the last of these.
-        if refcount.fetch_add(-1, Full) == 1 {
+        // A release, and an acquire for the last: everything done through any
+        // reference comes before the destructor.
+        if refcount.dec_and_test() {
             // SAFETY: By the type invariants, and no reference is left.
             unsafe { Inner::free_later(self.inner) }
         }

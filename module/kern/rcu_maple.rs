@@ -51,7 +51,7 @@ pub(crate) type Retired<T> = KVVec<RcuBox<T>>;
 ///   [`RcuBox::into_raw`]; each owns its object and stands in one slot.
 /// - The tree is only written with `writer` held.
 #[pin_data(PinnedDrop)]
-pub(crate) struct RcuMaple<T: Send + Sync> {
+pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
     #[pin]
     writer: Mutex<()>,
     #[pin]
@@ -60,11 +60,11 @@ pub(crate) struct RcuMaple<T: Send + Sync> {
 }
 
 // SAFETY: It owns objects that may be sent.
-unsafe impl<T: Send + Sync> Send for RcuMaple<T> {}
+unsafe impl<T: Send + Sync + 'static> Send for RcuMaple<T> {}
 // SAFETY: Readers share objects under RCU, writers are serialised.
-unsafe impl<T: Send + Sync> Sync for RcuMaple<T> {}
+unsafe impl<T: Send + Sync + 'static> Sync for RcuMaple<T> {}
 
-impl<T: Send + Sync> RcuMaple<T> {
+impl<T: Send + Sync + 'static> RcuMaple<T> {
     /// An empty tree.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -216,7 +216,10 @@ impl<T: Send + Sync> RcuMaple<T> {
                 break;
             };
             overlapping.push(found, GFP_KERNEL_ACCOUNT)?;
-            index = found.1 + 1;
+            let Some(next) = found.1.checked_add(1) else {
+                break;
+            };
+            index = next;
         }
         let as_entry = |&(first, last, value): &(usize, usize, *mut T)| Entry {
             first,
@@ -261,7 +264,7 @@ impl<T: Send + Sync> RcuMaple<T> {
 }
 
 #[pinned_drop]
-impl<T: Send + Sync> PinnedDrop for RcuMaple<T> {
+impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
         let mut index = 0;
         while let Some((_, last, object)) = self.find_raw(index, usize::MAX) {

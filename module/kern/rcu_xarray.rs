@@ -17,18 +17,18 @@ use super::{bindings, rcu_box::RcuArc};
 /// `xa` is initialised. Its entries came from [`RcuArc::into_raw`]; each owns
 /// the reference.
 #[pin_data(PinnedDrop)]
-pub(crate) struct RcuXArray<T: Send + Sync> {
+pub(crate) struct RcuXArray<T: Send + Sync + 'static> {
     #[pin]
     xa: Opaque<c::xarray>,
     _owns: PhantomData<RcuArc<T>>,
 }
 
 // SAFETY: It owns references that may be sent.
-unsafe impl<T: Send + Sync> Send for RcuXArray<T> {}
+unsafe impl<T: Send + Sync + 'static> Send for RcuXArray<T> {}
 // SAFETY: Readers use RCU, writers the array's lock.
-unsafe impl<T: Send + Sync> Sync for RcuXArray<T> {}
+unsafe impl<T: Send + Sync + 'static> Sync for RcuXArray<T> {}
 
-impl<T: Send + Sync> RcuXArray<T> {
+impl<T: Send + Sync + 'static> RcuXArray<T> {
     /// An empty array; its nodes are charged to the memory cgroup.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -121,7 +121,7 @@ impl<T: Send + Sync> RcuXArray<T> {
 }
 
 #[pinned_drop]
-impl<T: Send + Sync> PinnedDrop for RcuXArray<T> {
+impl<T: Send + Sync + 'static> PinnedDrop for RcuXArray<T> {
     fn drop(self: Pin<&mut Self>) {
         let mut index = 0;
         loop {

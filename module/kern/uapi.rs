@@ -19,11 +19,20 @@ pub(crate) use generated::*;
 
 use kernel::transmute::{AsBytes, FromBytes};
 
+/// A structure that grows from version to version.
+pub(crate) trait Versioned: FromBytes + AsBytes {
+    /// The size of its first version in bytes, below which nothing is accepted.
+    const FIRST_SIZE: usize;
+}
+
 macro_rules! plain_bytes {
-    ($($name:ident: $size:literal),* $(,)?) => {$(
-        // The first version of a structure is the smallest that is accepted,
-        // and its size never changes. No version may have implicit padding.
+    ($($name:ident: $first:literal, now $size:literal);* $(;)?) => {$(
+        // No version may have implicit padding.
         const _: () = assert!(core::mem::size_of::<$name>() == $size);
+
+        impl Versioned for $name {
+            const FIRST_SIZE: usize = $first;
+        }
 
         // SAFETY: A C structure of integers, for which every bit pattern is valid.
         unsafe impl FromBytes for $name {}
@@ -34,10 +43,10 @@ macro_rules! plain_bytes {
 }
 
 plain_bytes! {
-    faultline_map: 40,
-    faultline_unmap: 24,
-    faultline_query: 48,
-    faultline_policy: 8,
-    faultline_limit: 8,
-    faultline_stats: 136,
+    faultline_map: 40, now 40;
+    faultline_unmap: 24, now 24;
+    faultline_query: 48, now 48;
+    faultline_policy: 8, now 8;
+    faultline_limit: 8, now 8;
+    faultline_stats: 136, now 136;
 }

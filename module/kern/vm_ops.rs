@@ -103,6 +103,9 @@ pub(crate) fn pgoff(vma: &VmaNew) -> usize {
 
 /// Makes `private` handle the faults of `vma`, which gets `VM_MIXEDMAP`. The
 /// area, and every area split off or copied from it, holds a reference.
+///
+/// To be called once, as the last thing that can fail in `mmap`: if `mmap`
+/// fails behind it, the reference is leaked.
 pub(crate) fn install<T: VmOperations>(vma: &VmaNew, private: Arc<T>) {
     vma.set_mixedmap();
     let raw = vma.as_ptr();

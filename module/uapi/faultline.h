@@ -31,6 +31,11 @@
  *     without FIXED that does not fit is ENOMEM, as for mmap(2)).
  *   - A call that fails changes nothing in the space. The structure is written
  *     back only by a call that succeeds.
+ *   - EINVAL: a structure shorter than the first version of it.
+ *   - EACCES: a call that changes something, or mmap(2), on a descriptor that
+ *     is not open for reading and writing.
+ *   - mmap(2) of a window: EINVAL unless MAP_SHARED and inside the space, EPERM
+ *     with PROT_EXEC (which mprotect(2) refuses with EACCES).
  *   - EFAULT: the structure could not be read or written. When the result of a
  *     successful MAP cannot be written back, the call reports EFAULT and the
  *     new region stays (QUERY finds it).
@@ -60,13 +65,14 @@
  * MAP: make a region.
  *
  * Without a flag, addr is a hint: the lowest free interval at or above it is
- * taken, or failing that the lowest free interval of the space.
+ * taken, or failing that the lowest free interval of the space. As a hint it
+ * may lie beyond the space, which is as if it were 0.
  *
  * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, or
  * allocation), EINTR, EFAULT.
  */
 #define FAULTLINE_MAP_FIXED		0x1	/* exactly at addr, replacing what is there */
-#define FAULTLINE_MAP_FIXED_NOREPLACE	0x2	/* exactly at addr, EEXIST if anything is there */
+#define FAULTLINE_MAP_FIXED_NOREPLACE	0x2	/* exactly at addr, EEXIST if anything is there; implies FIXED */
 
 struct faultline_map {
 	__u64 addr;		/* in: hint or address; out: address of the region */
