@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `test`: everything, in userspace and in the VM.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::ctx::Ctx;
+use crate::exit::Coded;
+use crate::kernel::Flavour;
+use crate::suite::{Suite, e2e, guest, host};
+
+/// Run every test, in userspace and in the VM
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Only tests whose full name contains this, such as vm.base or host.unit
+    #[arg(default_value = "", hide_default_value = true)]
+    filter: String,
+}
+
+impl TestArgs {
+    /// One line per test, then the summary.
+    pub(crate) fn run(&self, ctx: &Ctx) -> Result<u8> {
+        let start = Instant::now();
+        let mut suite = Suite::new(ctx, &self.filter);
+        host::run(&mut suite)?;
+        guest::run(&mut suite, Flavour::Base)?;
+        guest::run(&mut suite, Flavour::Debug)?;
+        guest::stress(&mut suite)?;
+        guest::busted(&mut suite)?;
+        e2e::run(&mut suite)?;
+        if suite.is_empty() {
+            return Err(Coded::usage(format!(
+                "no test's name contains \"{}\"",
+                self.filter
+            )));
+        }
+        Ok(suite.finish(start.elapsed()))
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Building the harness: one static binary, for the guest and for the host.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::ctx::Ctx;
+use crate::host::toolchain::Toolchain;
+use crate::step::Step;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The guest has no shared libraries.
+const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static -C strip=symbols";
+
+/// Builds it; cargo knows whether there is anything to do.
+pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
+    let target_dir = ctx.cached("harness");
+    let path = target_dir.join(TARGET).join("release/faultline");
+    let age = || path.metadata().and_then(|m| m.modified()).ok();
+    let before = age();
+    let mut cargo = cargo(ctx, tools);
+    cargo
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "harness",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
+        .arg(&target_dir)
+        .env("RUSTFLAGS", STATIC);
+    Step::new(ctx, "building the harness", cargo).run()?;
+    let after = age();
+    after.with_context(|| format!("the build of the harness left no {}", path.display()))?;
+    if before != after {
+        ctx.note_work();
+    }
+    Ok(path)
+}
+
+/// A cargo in the clone, with the libclang that build scripts need.
+pub(crate) fn cargo(ctx: &Ctx, tools: &Toolchain) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(&ctx.repo);
+    if ctx.global.offline {
+        cargo.arg("--offline");
+    }
+    if let Some(dir) = tools.llvm.libclang_dir() {
+        cargo.env("LIBCLANG_PATH", dir);
+    }
+    cargo
+}

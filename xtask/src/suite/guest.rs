@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Tests in the VM: the harness's own, stress, and stress on modules that are
+//! wrong on purpose.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Suite;
+use crate::ctx::Ctx;
+use crate::host::needs::Scope;
+use crate::kernel::Flavour;
+use crate::ktap::{self, Status};
+use crate::module::Variant;
+use crate::pipeline::{self, Built};
+use crate::step::{output, seconds};
+use crate::vm::control::Unload;
+use crate::vm::outcome::Outcome;
+use crate::vm::{Spec, Task, accel, machine};
+use crate::{exit, fsx};
+
+/// How long each stress runs.
+const STRESS: Duration = Duration::from_secs(30);
+/// What the harness prints when its oracle finds something wrong.
+const CAUGHT: &str = "MISMATCH";
+
+/// The harness's tests on one kernel: `vm.base.*` or `vm.debug.*`.
+pub(crate) fn run(suite: &mut Suite<'_>, flavour: Flavour) -> Result<()> {
+    let stage = format!("vm.{flavour}");
+    if !could_match(suite.filter, &stage) {
+        return Ok(());
+    }
+    if suite.ctx.global.kdir.is_some() && flavour == Flavour::Debug {
+        return skip(suite, &stage);
+    }
+    let quiet = format!("{stage}.quiet");
+    match in_guest(suite, &stage, flavour) {
+        Ok(Some(outcome)) => {
+            let status = quietness(&outcome);
+            suite.record(&quiet, status, Some(outcome.took));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            crate::signal::check()?;
+            suite.record(&quiet, Status::Fail(format!("{error:#}")), None);
+        }
+    }
+    Ok(())
+}
+
+fn skip(suite: &mut Suite<'_>, stage: &str) -> Result<()> {
+    suite.record(
+        &format!("{stage}.quiet"),
+        Status::Skip("--kdir gives one kernel only".into()),
+        None,
+    );
+    Ok(())
+}
+
+/// Runs the wanted tests in one boot; none if there are none.
+fn in_guest(suite: &mut Suite<'_>, stage: &str, flavour: Flavour) -> Result<Option<Outcome>> {
+    let built = pipeline::build(suite.ctx, Scope::ALL, flavour, &Variant::ALL)?;
+    let listed = output(Command::new(&built.harness).args(["test", "--list"]))?;
+    let full = |name: &str| format!("{stage}.{name}");
+    let names: Vec<&str> = listed.lines().filter(|n| suite.wants(&full(n))).collect();
+    if names.is_empty() && !suite.wants(&full("quiet")) {
+        return Ok(None);
+    }
+    let mut argv: Vec<OsString> = vec!["faultline".into(), "test".into()];
+    argv.extend(inner_filter(suite.filter, stage).map(OsString::from));
+    let outcome = boot(suite.ctx, &built, stage, argv, |spec| {
+        spec.run_limit = Some(Duration::from_secs(900));
+    })?;
+    let results = ktap::parse(&fsx::read(&outcome.dir.output())?);
+    for name in names {
+        let found = results.iter().find(|r| r.name == name);
+        let status = found.map_or_else(|| no_result(&outcome), |r| r.status.clone());
+        suite.record(&full(name), status, None);
+    }
+    Ok(Some(outcome))
+}
+
+fn no_result(outcome: &Outcome) -> Status {
+    Status::Fail(format!("no result; see {}", outcome.dir.path().display()))
+}
+
+/// Whether a guest test's full name can contain `filter`.
+fn could_match(filter: &str, stage: &str) -> bool {
+    let elsewhere = ["host.", "e2e.", "vm."]
+        .iter()
+        .any(|s| filter.starts_with(s));
+    filter.is_empty() || !elsewhere || stage.contains(filter) || filter.starts_with(stage)
+}
+
+/// The part of a filter that speaks of the harness's own names.
+fn inner_filter<'f>(filter: &'f str, stage: &str) -> Option<&'f str> {
+    let prefix = format!("{stage}.");
+    match filter.strip_prefix(prefix.as_str()) {
+        Some("" | "quiet") => None,
+        Some(rest) => Some(rest),
+        None if prefix.contains(filter) || filter == "quiet" => None,
+        None => Some(filter),
+    }
+}
+
+/// Everything about a boot except what the command itself found.
+fn quietness(outcome: &Outcome) -> Status {
+    let verdict = outcome.verdict();
+    match verdict.reasons.is_empty() {
+        true => Status::Pass,
+        false => Status::Fail(format!(
+            "{}\nsee {}",
+            verdict.reasons.join("\n"),
+            outcome.dir.path().display()
+        )),
+    }
+}
+
+fn boot(
+    ctx: &Ctx,
+    built: &Built,
+    title: &str,
+    argv: Vec<OsString>,
+    adjust: impl FnOnce(&mut Spec),
+) -> Result<Outcome> {
+    let mut spec = built.spec(title, Task::Run { argv, echo: false });
+    spec.leak_check = spec.kernel.checked;
+    adjust(&mut spec);
+    let accel = accel::choose(ctx, &spec.kernel)?;
+    machine::boot(ctx, &spec, accel)
+}
+
+/// Stress with all checkers on, with as many vCPUs as cores and with more.
+pub(crate) fn stress(suite: &mut Suite<'_>) -> Result<()> {
+    for (name, smp) in [("vm.debug.stress", 2), ("vm.debug.stress8", 8)] {
+        suite.case(name, |ctx| {
+            if ctx.global.kdir.is_some() {
+                return Ok(Status::Skip("--kdir gives one kernel only".into()));
+            }
+            let built = pipeline::build(ctx, Scope::ALL, Flavour::Debug, &[Variant::Plain])?;
+            let outcome = boot(ctx, &built, name, stress_argv(), |spec| {
+                spec.smp = smp;
+                spec.run_limit = Some(STRESS + Duration::from_secs(120));
+            })?;
+            Ok(stress_status(&outcome))
+        })?;
+    }
+    Ok(())
+}
+
+fn stress_argv() -> Vec<OsString> {
+    let seconds = STRESS.as_secs().to_string();
+    ["faultline", "stress", "--seconds", &seconds, "--seed", "1"]
+        .map(OsString::from)
+        .to_vec()
+}
+
+fn stress_status(outcome: &Outcome) -> Status {
+    let verdict = outcome.verdict();
+    let mut reasons = verdict.reasons;
+    match outcome.progress.exit {
+        Some(exit::PASS) | None => {}
+        Some(status) => reasons.push(format!("stress ended with status {status}")),
+    }
+    if !matches!(outcome.progress.unload, Some(Unload::Clean)) {
+        reasons.push("the module was not unloaded".into());
+    }
+    if outcome.progress.exit.is_some() && !outcome.progress.scanned {
+        reasons.push("no leak check took place".into());
+    }
+    match reasons.is_empty() {
+        true => Status::Pass,
+        false => Status::Fail(format!(
+            "{}\nsee {}",
+            reasons.join("\n"),
+            outcome.dir.path().display()
+        )),
+    }
+}
+
+/// Stress must catch each module that is wrong on purpose.
+pub(crate) fn busted(suite: &mut Suite<'_>) -> Result<()> {
+    let variants = [
+        ("vm.busted.skip_zap", Variant::BustedSkipZap),
+        ("vm.busted.skip_zero", Variant::BustedSkipZero),
+    ];
+    for (name, variant) in variants {
+        suite.case(name, |ctx| {
+            let built = pipeline::build(ctx, Scope::ALL, Flavour::Base, &[variant])?;
+            let outcome = boot(ctx, &built, name, stress_argv(), |spec| {
+                spec.run_limit = Some(STRESS + Duration::from_secs(120));
+            })?;
+            caught(&outcome, variant)
+        })?;
+    }
+    Ok(())
+}
+
+fn caught(outcome: &Outcome, variant: Variant) -> Result<Status> {
+    let text = fsx::read(&outcome.dir.output())?;
+    let found = text.contains(CAUGHT);
+    if outcome.progress.exit == Some(exit::FAIL) && found {
+        let loaded = outcome
+            .progress
+            .loaded
+            .context("the module was never loaded")?;
+        crate::say!(
+            "{variant} caught; the VM ran {}",
+            seconds(outcome.took.saturating_sub(loaded))
+        );
+        return Ok(Status::Pass);
+    }
+    Ok(Status::Fail(format!(
+        "stress did not catch {variant}: status {:?}, mismatch reported: {found}; see {}",
+        outcome.progress.exit,
+        outcome.dir.path().display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_select_stages() {
+        assert!(could_match("", "vm.base"));
+        assert!(could_match("vm.", "vm.base"));
+        assert!(could_match("vm.base.fault", "vm.base"));
+        assert!(could_match("gup", "vm.base"));
+        assert!(!could_match("vm.debug", "vm.base"));
+        assert!(!could_match("host.fmt", "vm.base"));
+        assert!(!could_match("vm.busted.skip_zap", "vm.base"));
+    }
+
+    #[test]
+    fn the_guest_gets_its_part_of_the_filter() {
+        assert_eq!(inner_filter("", "vm.base"), None);
+        assert_eq!(inner_filter("vm.base", "vm.base"), None);
+        assert_eq!(inner_filter("vm.base.", "vm.base"), None);
+        assert_eq!(
+            inner_filter("vm.base.gup.read", "vm.base"),
+            Some("gup.read")
+        );
+        assert_eq!(inner_filter("gup", "vm.base"), Some("gup"));
+        assert_eq!(inner_filter("vm.base.quiet", "vm.base"), None);
+    }
+}

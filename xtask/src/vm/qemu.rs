@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! QEMU's command line and the kernel's.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::rundir::RunDir;
+use super::{Spec, Task};
+
+/// Limits that say how long a processor may be silent, raised when vCPUs have
+/// to wait for host cores.
+const PATIENCE: [&str; 3] = [
+    "rcupdate.rcu_cpu_stall_timeout=120",
+    "watchdog_thresh=60",
+    "sysctl.kernel.hung_task_timeout_secs=480",
+];
+
+/// An accelerator that is known to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Accel {
+    /// Emulation.
+    Tcg,
+    /// Hardware.
+    Kvm,
+}
+
+impl Accel {
+    /// QEMU's name for it, with its settings.
+    fn args(self) -> [&'static str; 4] {
+        match self {
+            // One host thread per vCPU: faults really run side by side.
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        }
+    }
+}
+
+/// What the guest kernel is told.
+pub(crate) fn kernel_args(spec: &Spec) -> String {
+    let mut words = vec![
+        "console=ttyS0",
+        // A dead guest ends QEMU, which runs with -no-reboot.
+        "panic=-1",
+        "oops=panic",
+        "rdinit=/init",
+    ];
+    words.extend(raised_limits(spec));
+    words.join(" ")
+}
+
+/// The limits that are raised for this boot.
+pub(crate) fn raised_limits(spec: &Spec) -> &'static [&'static str] {
+    match spec.oversubscribed() {
+        true => &PATIENCE,
+        false => &[],
+    }
+}
+
+/// The command that runs this boot, with its files in `dir`.
+pub(crate) fn command(program: &Path, accel: Accel, spec: &Spec, dir: &RunDir) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args([
+            "-no-user-config",
+            "-nodefaults",
+            "-no-reboot",
+            "-display",
+            "none",
+        ])
+        .args(["-machine", "pc", "-name", "faultline"])
+        .args(accel.args())
+        .args(["-smp", &spec.smp.to_string(), "-m", spec.memory()]);
+    if let Some(image) = &spec.kernel.image {
+        command.arg("-kernel").arg(image);
+    }
+    command
+        .arg("-initrd")
+        .arg(dir.initramfs())
+        .args(["-append", &kernel_args(spec)])
+        .args(["-chardev", &file_chardev("console", &dir.console())])
+        .args(["-serial", "chardev:console"])
+        // Without ioeventfd a message has left the guest when its write
+        // returns, even if the next thing it does is to power off.
+        .args(["-device", "virtio-serial-pci,ioeventfd=off"])
+        .args(port("ctl", &dir.control()))
+        .args(port("out", &dir.output()));
+    if spec.task == Task::Shell {
+        command
+            .args(["-chardev", "stdio,id=tty,mux=on,signal=off"])
+            .args(["-device", "virtconsole,chardev=tty"]);
+    }
+    command
+}
+
+fn port(name: &str, file: &Path) -> [OsString; 4] {
+    [
+        "-chardev".into(),
+        file_chardev(name, file).into(),
+        "-device".into(),
+        format!("virtserialport,chardev={name},name=org.faultline.{name}").into(),
+    ]
+}
+
+fn file_chardev(id: &str, path: &Path) -> String {
+    format!(
+        "file,id={id},path={}",
+        path.display().to_string().replace(',', ",,")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::tests_support::spec;
+
+    #[test]
+    fn limits_are_raised_only_when_vcpus_share_cores() {
+        let mut few = spec(Task::Probe);
+        few.smp = 1;
+        assert!(!kernel_args(&few).contains("rcu_cpu_stall_timeout"));
+        few.smp = 4096;
+        assert!(
+            kernel_args(&few).contains("rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60")
+        );
+    }
+
+    #[test]
+    fn only_a_shell_has_a_terminal() {
+        let dir = RunDir::at("/r,s".into());
+        let line =
+            |task| crate::step::show(&command(Path::new("qemu"), Accel::Tcg, &spec(task), &dir));
+        assert!(line(Task::Shell).contains("virtconsole"));
+        let probe = line(Task::Probe);
+        assert!(!probe.contains("stdio"));
+        assert!(probe.contains("-accel tcg,thread=multi -cpu max -smp 2 -m 2G"));
+        assert!(probe.contains("path=/r,,s/console.log"));
+    }
+}
