@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A client for `/dev/faultline`.
+//!
+//! A [`Space`] is one open of the device. Its addresses are bytes from 0 to
+//! `FAULTLINE_SPACE_SIZE`, page aligned. A [`Window`] shows a part of a space
+//! in the address space of the process.
+
+mod space;
+mod types;
+mod window;
+
+pub use space::Space;
+pub use types::{Placement, Policy, Prot, Region, Stats, UnknownPolicy};
+pub use window::Window;

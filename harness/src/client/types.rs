@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The values that calls take and return.
+
+use std::fmt;
+use std::ops::BitOr;
+use std::str::FromStr;
+
+use crate::uapi;
+
+/// Protection of a region: what an access through a window may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prot(u32);
+
+impl Prot {
+    /// No access: every load and store is a SIGSEGV.
+    pub const NONE: Prot = Prot(uapi::FAULTLINE_PROT_NONE);
+    /// Loads only: a store is a SIGSEGV.
+    pub const READ: Prot = Prot(uapi::FAULTLINE_PROT_READ);
+    /// Stores.
+    pub const WRITE: Prot = Prot(uapi::FAULTLINE_PROT_WRITE);
+    /// Loads and stores.
+    pub const READ_WRITE: Prot = Prot(uapi::FAULTLINE_PROT_READ | uapi::FAULTLINE_PROT_WRITE);
+
+    /// The protection with these `FAULTLINE_PROT_*` bits, also invalid ones:
+    /// it is the module that refuses them.
+    pub const fn from_bits(bits: u32) -> Prot {
+        Prot(bits)
+    }
+
+    /// The `FAULTLINE_PROT_*` bits.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl BitOr for Prot {
+    type Output = Prot;
+
+    fn bitor(self, other: Prot) -> Prot {
+        Prot(self.0 | other.0)
+    }
+}
+
+/// Where a new region goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Placement {
+    /// The lowest free interval at or above the address, or failing that the
+    /// lowest free one of the space.
+    Hint,
+    /// Exactly at the address, replacing what is there.
+    Fixed,
+    /// Exactly at the address, EEXIST if anything is there.
+    FixedNoreplace,
+}
+
+impl Placement {
+    /// The `FAULTLINE_MAP_*` flags.
+    pub const fn flags(self) -> u32 {
+        match self {
+            Placement::Hint => 0,
+            Placement::Fixed => uapi::FAULTLINE_MAP_FIXED,
+            Placement::FixedNoreplace => uapi::FAULTLINE_MAP_FIXED_NOREPLACE,
+        }
+    }
+}
+
+/// One region, as QUERY reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First byte, page aligned.
+    pub start: u64,
+    /// End in bytes, exclusive, page aligned.
+    pub end: u64,
+    /// Never used twice in the life of the module.
+    pub generation: u64,
+    /// What accesses may do.
+    pub prot: Prot,
+    /// `FAULTLINE_BACKING_*`.
+    pub backing: u32,
+    /// Bytes into the backing file, 0 for anonymous regions.
+    pub offset: u64,
+}
+
+/// The counters of a space; the header documents each.
+pub type Stats = uapi::faultline_stats;
+
+/// How a space locks. The policies are those of the UAPI header; whether the
+/// module accepts one is for [`Space::policies`](super::Space::policies) to say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Policy(u32);
+
+impl Policy {
+    /// One reader/writer semaphore per space.
+    pub const GLOBAL: Policy = Policy(uapi::FAULTLINE_POLICY_GLOBAL);
+
+    /// Every policy the header names, in its order.
+    pub fn all() -> impl Iterator<Item = Policy> {
+        uapi::POLICIES.iter().map(|&(number, _)| Policy(number))
+    }
+
+    /// The policy with this number, known or not.
+    pub const fn from_number(number: u32) -> Policy {
+        Policy(number)
+    }
+
+    /// The number, `FAULTLINE_POLICY_*`.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The name as it is typed and printed: `global`, `spf-range`.
+    pub fn name(self) -> &'static str {
+        uapi::POLICIES
+            .iter()
+            .find(|&&(number, _)| number == self.0)
+            .map_or("unknown", |&(_, name)| name)
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Policy({} {})", self.0, self.name())
+    }
+}
+
+/// No policy has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownPolicy(String);
+
+impl fmt::Display for UnknownPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Policy::all().map(Policy::name).collect();
+        write!(
+            f,
+            "no policy \"{}\" (there is: {})",
+            self.0,
+            known.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for UnknownPolicy {}
+
+impl FromStr for Policy {
+    type Err = UnknownPolicy;
+
+    fn from_str(name: &str) -> Result<Policy, UnknownPolicy> {
+        Policy::all()
+            .find(|policy| policy.name() == name)
+            .ok_or_else(|| UnknownPolicy(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_names_are_read_back() {
+        assert_eq!(Policy::GLOBAL.name(), "global");
+        for policy in Policy::all() {
+            assert_eq!(policy.name().parse(), Ok(policy));
+        }
+        assert!(
+            "set".parse::<Policy>().is_err(),
+            "a flag of the call is no policy"
+        );
+    }
+
+    #[test]
+    fn protection_has_the_values_of_mmap() {
+        assert_eq!(
+            Prot::READ_WRITE.bits(),
+            (libc::PROT_READ | libc::PROT_WRITE) as u32
+        );
+        assert_eq!(Prot::READ | Prot::WRITE, Prot::READ_WRITE);
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The `faultline` binary: the library's verbs.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use faultline::{EXIT_USAGE, demo, selftest, stress};
+
+/// Exercises the faultline kernel module, and checks what it does.
+#[derive(Parser)]
+#[command(name = "faultline", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Fault and remap concurrently, and check every access
+    Stress(Box<stress::Options>),
+    /// Show a short checked run under each policy
+    Demo(demo::Demo),
+    /// Run the tests that need the module
+    Test(selftest::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            // Nothing sensible is left to do if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if asked { 0 } else { EXIT_USAGE });
+        }
+    };
+    match cli.verb {
+        Verb::Stress(options) => stress::run(&options),
+        Verb::Demo(demo) => demo::run(&demo),
+        Verb::Test(args) => selftest::run(args),
+    }
+}

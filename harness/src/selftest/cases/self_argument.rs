@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Arguments of calls that lie in a window of the very space they are about: a
+//! module that touched them with a lock held would deadlock.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::uapi::good_map;
+use crate::access::Signal;
+use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails, raises, reads};
+use crate::selftest::runner::{Needs, Test, tests};
+use crate::selftest::state::{Arena, BASE, PAGE, bytes, layout, window};
+use crate::selftest::sys::call::{Argument, call_at};
+use crate::selftest::sys::memory::Mapping;
+use crate::selftest::sys::process::fork_and_reap;
+use crate::uapi::*;
+use crate::{PAGE_SIZE, Placement, Prot};
+
+pub(super) const TESTS: &[Test] = tests![Needs::Module, "args":
+    every_call_on_untouched_pages,
+    every_call_on_a_page_without_entry,
+    argument_in_a_hole_is_efault,
+    result_in_a_read_only_region_is_efault,
+    unmap_of_its_own_argument,
+    replacement_of_its_own_argument,
+    forbidding_replacement_of_its_own_argument,
+    no_deadlock_with_changes_and_forks,
+    no_deadlock_in_the_range_being_changed,
+];
+
+const REQUESTS: [(&str, libc::c_ulong); 6] = [
+    ("MAP", faultline_map::REQUEST),
+    ("UNMAP", faultline_unmap::REQUEST),
+    ("QUERY", faultline_query::REQUEST),
+    ("POLICY", faultline_policy::REQUEST),
+    ("LIMIT", faultline_limit::REQUEST),
+    ("STATS", faultline_stats::REQUEST),
+];
+
+fn put(memory: &Mapping, at: usize, words: &[u64]) -> Outcome {
+    for (i, &word) in words.iter().enumerate() {
+        memory.store(at + 8 * i, word)?;
+    }
+    Ok(())
+}
+
+fn errno(result: io::Result<()>) -> i32 {
+    result.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0)
+}
+
+/// What a call with an argument of zeroes gives.
+fn expected_of_zeroes(name: &str) -> i32 {
+    match name {
+        // Zero length.
+        "MAP" | "UNMAP" => libc::EINVAL,
+        _ => 0,
+    }
+}
+
+fn every_call_on_untouched_pages() -> Outcome {
+    let arena = Arena::new(16, Prot::READ_WRITE)?;
+    for round in 0..20 {
+        for (i, (name, request)) in REQUESTS.into_iter().enumerate() {
+            // Across the border of two pages, none of which has been touched.
+            let at = 2 * i * PAGE + PAGE - 8 * (round % 2);
+            let seen = errno(call_at(arena.space.as_fd(), request, &arena.window, at));
+            ensure_eq!(
+                seen,
+                expected_of_zeroes(name),
+                "errno of {name}, round {round}"
+            );
+        }
+        arena.remap(0, 16, Prot::READ_WRITE)?;
+    }
+    Ok(())
+}
+
+fn every_call_on_a_page_without_entry() -> Outcome {
+    let arena = Arena::new(16, Prot::READ_WRITE)?;
+    let fd = arena.space.as_fd();
+    let there = BASE + bytes(100);
+    let map = good_map(there, FAULTLINE_MAP_FIXED).words();
+    let unmap = faultline_unmap {
+        addr: there,
+        length: PAGE_SIZE,
+        flags: 0,
+    }
+    .words();
+    let query = faultline_query {
+        addr: BASE,
+        ..Default::default()
+    }
+    .words();
+    for round in 0..20 {
+        // Stored through another window: ours has no entry for the pages.
+        let other = window(&arena.space, BASE, 16)?;
+        put(&other, 0, &map)?;
+        put(&other, PAGE, &unmap)?;
+        put(&other, 2 * PAGE, &query)?;
+        drop(other);
+        let view = window(&arena.space, BASE, 16)?;
+        call_at(fd, faultline_map::REQUEST, &view, 0)?;
+        ensure_eq!(
+            layout(&arena.space)?.len(),
+            2,
+            "regions after MAP, round {round}"
+        );
+        call_at(fd, faultline_unmap::REQUEST, &view, PAGE)?;
+        ensure_eq!(
+            layout(&arena.space)?.len(),
+            1,
+            "regions after UNMAP, round {round}"
+        );
+        call_at(fd, faultline_query::REQUEST, &view, 2 * PAGE)?;
+        reads(
+            view.load(2 * PAGE + 8),
+            BASE,
+            "start of the region, from QUERY",
+        )?;
+        call_at(fd, faultline_stats::REQUEST, &view, 3 * PAGE)?;
+        reads(view.load(3 * PAGE), 1, "number of regions, from STATS")?;
+    }
+    Ok(())
+}
+
+fn argument_in_a_hole_is_efault() -> Outcome {
+    let arena = Arena::empty(4)?;
+    arena.remap(1, 1, Prot::NONE)?;
+    for (name, request) in REQUESTS {
+        for page in [0, 1] {
+            let result = call_at(arena.space.as_fd(), request, &arena.window, page * PAGE);
+            fails(
+                result,
+                libc::EFAULT,
+                &format!("{name} with its argument in page {page}"),
+            )?;
+        }
+    }
+    ensure_eq!(layout(&arena.space)?.len(), 1, "regions");
+    Ok(())
+}
+
+fn result_in_a_read_only_region_is_efault() -> Outcome {
+    let arena = Arena::new(1, Prot::READ)?;
+    for (name, request) in REQUESTS {
+        if expected_of_zeroes(name) != 0 {
+            continue;
+        }
+        let result = call_at(arena.space.as_fd(), request, &arena.window, 0);
+        fails(
+            result,
+            libc::EFAULT,
+            &format!("{name} with a read-only result"),
+        )?;
+    }
+    reads(arena.window.load(0), 0, "afterwards")
+}
+
+fn unmap_of_its_own_argument() -> Outcome {
+    let arena = Arena::new(8, Prot::READ_WRITE)?;
+    arena.stamp(0, 8, 5)?;
+    let unmap = faultline_unmap {
+        addr: BASE,
+        length: bytes(8),
+        flags: 0,
+    };
+    put(&arena.window, 3 * PAGE, &unmap.words())?;
+    call_at(
+        arena.space.as_fd(),
+        faultline_unmap::REQUEST,
+        &arena.window,
+        3 * PAGE,
+    )?;
+    raises(
+        arena.window.load(3 * PAGE),
+        Signal::Bus,
+        "the argument afterwards",
+    )?;
+    ensure_eq!(layout(&arena.space)?, [], "regions");
+    Ok(())
+}
+
+fn replacement_of_its_own_argument() -> Outcome {
+    let arena = Arena::new(8, Prot::READ_WRITE)?;
+    arena.stamp(0, 8, 5)?;
+    let map = faultline_map {
+        length: bytes(8),
+        ..good_map(BASE, FAULTLINE_MAP_FIXED)
+    };
+    put(&arena.window, 3 * PAGE, &map.words())?;
+    call_at(
+        arena.space.as_fd(),
+        faultline_map::REQUEST,
+        &arena.window,
+        3 * PAGE,
+    )?;
+    // The result was written to the new page.
+    reads(arena.window.load(3 * PAGE), BASE, "address in the result")?;
+    reads(
+        arena.window.load(3 * PAGE + 8),
+        bytes(8),
+        "length in the result",
+    )?;
+    for page in [0, 1, 2, 4, 5, 6, 7] {
+        reads(arena.window.load(page * PAGE), 0, &format!("page {page}"))?;
+    }
+    reads(
+        arena.window.load(4 * PAGE - 8),
+        0,
+        "rest of the page of the argument",
+    )
+}
+
+fn forbidding_replacement_of_its_own_argument() -> Outcome {
+    for prot in [Prot::READ, Prot::NONE] {
+        let arena = Arena::new(8, Prot::READ_WRITE)?;
+        let map = faultline_map {
+            length: bytes(8),
+            prot: prot.bits(),
+            ..good_map(BASE, FAULTLINE_MAP_FIXED)
+        };
+        put(&arena.window, 3 * PAGE, &map.words())?;
+        let result = call_at(
+            arena.space.as_fd(),
+            faultline_map::REQUEST,
+            &arena.window,
+            3 * PAGE,
+        );
+        fails(
+            result,
+            libc::EFAULT,
+            "MAP whose result cannot be written any more",
+        )?;
+        // As documented, the region is there all the same.
+        ensure_eq!(
+            layout(&arena.space)?,
+            [(BASE, BASE + bytes(8), prot)],
+            "regions"
+        );
+    }
+    Ok(())
+}
+
+/// Has calls with arguments in the window run beside `disturb`, which changes
+/// pages, and beside forks.
+fn beside(disturb: impl Fn(&Arena, usize) -> Outcome + Sync, allowed: &[i32]) -> Outcome {
+    let arena = Arena::new(32, Prot::READ_WRITE)?;
+    let stop = AtomicBool::new(false);
+    let until_stopped = |step: &dyn Fn(usize) -> Outcome| -> Outcome {
+        let mut outcome = Ok(());
+        let mut round = 0;
+        while outcome.is_ok() && !stop.load(Ordering::Relaxed) {
+            outcome = step(round);
+            round += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    };
+    let call = |round: usize| -> Outcome {
+        // Each call has pages of its own: what one wrote is no argument for another.
+        let which = round % REQUESTS.len();
+        let (name, request) = REQUESTS[which];
+        let page = (round / REQUESTS.len() % 5) * REQUESTS.len() + which;
+        let at = page * PAGE + PAGE - 16;
+        let seen = errno(call_at(arena.space.as_fd(), request, &arena.window, at));
+        ensure!(allowed.contains(&seen), "{name} gave errno {seen}");
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads = [
+            scope.spawn(|| until_stopped(&call)),
+            scope.spawn(|| until_stopped(&call)),
+            scope.spawn(|| until_stopped(&|round| disturb(&arena, round))),
+            scope.spawn(|| until_stopped(&|_| Ok(fork_and_reap()?))),
+        ];
+        let end = Instant::now() + Duration::from_millis(1200);
+        while Instant::now() < end && !stop.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(Stop::fail("a thread panicked")))
+        })
+    })
+}
+
+fn no_deadlock_with_changes_and_forks() -> Outcome {
+    // Elsewhere in the space; but now and then the pages of the arguments are
+    // made anew, so that they are untouched again.
+    let allowed = [0, libc::EINVAL];
+    beside(
+        |arena, round| {
+            let elsewhere = BASE + bytes(64);
+            let prot = Prot::READ_WRITE;
+            arena
+                .space
+                .map(elsewhere, bytes(8), prot, Placement::Fixed)?;
+            arena.space.unmap(elsewhere, bytes(8))?;
+            if round % 4 == 0 {
+                arena.remap(0, 32, prot)?;
+            }
+            Ok(())
+        },
+        &allowed,
+    )
+}
+
+fn no_deadlock_in_the_range_being_changed() -> Outcome {
+    let allowed = [0, libc::EINVAL, libc::EFAULT, libc::ENOENT];
+    beside(
+        |arena, round| {
+            arena.unmap(0, 32)?;
+            arena.remap(
+                0,
+                32,
+                if round % 8 == 0 {
+                    Prot::READ
+                } else {
+                    Prot::READ_WRITE
+                },
+            )
+        },
+        &allowed,
+    )
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What can be seen of a space and of the module from outside, and the places
+//! that tests work in.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::check::{Outcome, Stop};
+use super::sys::memory::{Mapping, READ_WRITE};
+use crate::{PAGE_SIZE, Placement, Prot, Region, Space};
+
+/// Size of a page in bytes.
+pub(crate) const PAGE: usize = PAGE_SIZE as usize;
+/// Where tests map by default: the last page below a 2 MiB boundary, so that
+/// already two pages lie in two leaves.
+pub(crate) const BASE: u64 = (256 << 20) - PAGE_SIZE;
+
+/// Bytes of `pages` pages, in the space.
+pub(crate) const fn bytes(pages: usize) -> u64 {
+    pages as u64 * PAGE_SIZE
+}
+
+/// Live objects of the module, over all spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) spaces: u64,
+    pub(crate) regions: u64,
+    pub(crate) leaves: u64,
+    pub(crate) pages: u64,
+}
+
+impl Live {
+    const FILE: &str = "/sys/kernel/debug/faultline/live";
+
+    /// The counters now, if the module shows them.
+    pub(crate) fn now() -> Option<Live> {
+        let text = fs::read_to_string(Live::FILE).ok()?;
+        let mut live = Live::default();
+        for line in text.lines() {
+            let (name, count) = line.split_once(' ')?;
+            let count = count.trim().parse().ok()?;
+            match name {
+                "spaces" => live.spaces = count,
+                "regions" => live.regions = count,
+                "leaves" => live.leaves = count,
+                "pages" => live.pages = count,
+                // One that a later version may have.
+                _ => {}
+            }
+        }
+        Some(live)
+    }
+
+    /// The counters, for a test that is about them.
+    pub(crate) fn required() -> Result<Live, Stop> {
+        if !Path::new("/sys/kernel/debug")
+            .read_dir()
+            .is_ok_and(|mut dir| dir.next().is_some())
+        {
+            return Err(Stop::skip("debugfs is not mounted"));
+        }
+        Live::now().ok_or_else(|| Stop::fail(format!("{} cannot be read", Live::FILE)))
+    }
+
+    /// Waits until the counters are back at `self`: objects are freed after a
+    /// grace period. Gives what they are after `limit` otherwise.
+    pub(crate) fn returns(self, limit: Duration) -> Result<(), Live> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match Live::now() {
+                Some(live) if live != self && Instant::now() > deadline => return Err(live),
+                Some(live) if live != self => thread::sleep(Duration::from_millis(10)),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// As `returns`, for a test.
+    #[track_caller]
+    pub(crate) fn must_return(self, what: &str) -> Outcome {
+        self.returns(Duration::from_secs(5))
+            .map_err(|live| Stop::fail(format!("{what}: expected {self:?}, seen {live:?}")))
+    }
+}
+
+/// All regions of a space, in order.
+pub(crate) fn regions(space: &Space) -> Result<Vec<Region>, Stop> {
+    let mut found = Vec::new();
+    let mut next = 0;
+    while next < SPACE_SIZE {
+        let Some(region) = space.query(next)? else {
+            break;
+        };
+        let sane = region.start < region.end
+            && region.end > next
+            && region.end <= SPACE_SIZE
+            && (region.start | region.end) % PAGE_SIZE == 0
+            && (next == 0 || region.start >= next);
+        if !sane {
+            return Err(Stop::fail(format!("QUERY at {next:#x}: {region:x?}")));
+        }
+        next = region.end;
+        found.push(region);
+    }
+    Ok(found)
+}
+
+/// Size of a space in bytes.
+pub(crate) const SPACE_SIZE: u64 = crate::uapi::FAULTLINE_SPACE_SIZE;
+
+/// Start, end and protection of all regions, where neighbours of one
+/// protection count as one: whether they merge is the module's affair.
+pub(crate) fn layout(space: &Space) -> Result<Vec<(u64, u64, Prot)>, Stop> {
+    let mut layout: Vec<(u64, u64, Prot)> = Vec::new();
+    for region in regions(space)? {
+        match layout.last_mut() {
+            Some(last) if last.1 == region.start && last.2 == region.prot => last.1 = region.end,
+            _ => layout.push((region.start, region.end, region.prot)),
+        }
+    }
+    Ok(layout)
+}
+
+/// All that a refused call must leave as it was.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    regions: Vec<Region>,
+    stats: String,
+    live: Option<Live>,
+}
+
+impl Picture {
+    pub(crate) fn take(space: &Space) -> Result<Picture, Stop> {
+        Ok(Picture {
+            regions: regions(space)?,
+            stats: format!("{:?}", space.stats()?),
+            live: Live::now(),
+        })
+    }
+
+    /// The space must look the same now.
+    #[track_caller]
+    pub(crate) fn must_hold(&self, space: &Space, what: &str) -> Outcome {
+        let now = Picture::take(space)?;
+        if now.regions != self.regions {
+            let (then, now) = (&self.regions, now.regions);
+            return Err(Stop::fail(format!(
+                "{what}: regions were {then:x?}, are {now:x?}"
+            )));
+        }
+        if now.stats != self.stats {
+            return Err(Stop::fail(format!(
+                "{what}: was {}, is {}",
+                self.stats, now.stats
+            )));
+        }
+        match self.live {
+            Some(live) => live.must_return(&format!("{what}: live objects")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A space with one region at `BASE` and a window that shows it.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    pub(crate) space: Space,
+    pub(crate) window: Mapping,
+}
+
+impl Arena {
+    /// A region of `pages` pages.
+    pub(crate) fn new(pages: usize, prot: Prot) -> Result<Arena, Stop> {
+        let arena = Arena::empty(pages)?;
+        arena
+            .space
+            .map(BASE, bytes(pages), prot, Placement::FixedNoreplace)?;
+        Ok(arena)
+    }
+
+    /// No region yet, a window of `pages` pages.
+    pub(crate) fn empty(pages: usize) -> Result<Arena, Stop> {
+        let space = Space::open()?;
+        let window = window(&space, BASE, pages)?;
+        Ok(Arena { space, window })
+    }
+
+    /// Maps pages `[from, from + pages)` anew, whatever is there.
+    pub(crate) fn remap(&self, from: usize, pages: usize, prot: Prot) -> Outcome {
+        let addr = BASE + bytes(from);
+        let got = self.space.map(addr, bytes(pages), prot, Placement::Fixed)?;
+        super::check::ensure_eq!(got, addr, "address of a FIXED mapping");
+        Ok(())
+    }
+
+    /// Unmaps pages `[from, from + pages)`.
+    pub(crate) fn unmap(&self, from: usize, pages: usize) -> Outcome {
+        Ok(self.space.unmap(BASE + bytes(from), bytes(pages))?)
+    }
+
+    /// Stores `base + page` into each of pages `[from, from + pages)`.
+    pub(crate) fn stamp(&self, from: usize, pages: usize, base: u64) -> Outcome {
+        for page in from..from + pages {
+            self.window.store(page * PAGE, base + page as u64)?;
+        }
+        Ok(())
+    }
+
+    /// What `stamp` stored must be there, seen through `window`.
+    #[track_caller]
+    pub(crate) fn holds(
+        window: &Mapping,
+        from: usize,
+        pages: usize,
+        base: u64,
+        what: &str,
+    ) -> Outcome {
+        for page in from..from + pages {
+            let what = format!("{what}, page {page}");
+            super::check::reads(window.load(page * PAGE), base + page as u64, &what)?;
+        }
+        Ok(())
+    }
+}
+
+/// A shared, readable and writable window of `pages` pages.
+pub(crate) fn window(space: &Space, offset: u64, pages: usize) -> Result<Mapping, Stop> {
+    Ok(Mapping::of(
+        space.as_fd(),
+        offset,
+        pages * PAGE,
+        READ_WRITE,
+        libc::MAP_SHARED,
+    )?)
+}
+
+/// A counter of `/proc/vmstat`; `None` if the kernel does not have it.
+pub(crate) fn vmstat(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/vmstat").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Threads and processes that access and remap the same pages, judged by the
+//! [oracle](crate::oracle).
+
+mod accessor;
+mod answers;
+mod counters;
+mod layout;
+mod options;
+mod process;
+mod quiet;
+mod remapper;
+mod report;
+mod run;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod worker;
+mod world;
+
+use std::io;
+use std::process::ExitCode;
+
+pub use counters::{Counter, Counters};
+pub use options::{Options, TargetKind};
+pub use report::Report;
+pub use run::execute;
+
+use crate::rng::Rng;
+use crate::target::{DeviceTarget, LinuxTarget, Target};
+use crate::{EXIT_FAIL, EXIT_PASS, EXIT_SKIP, EXIT_USAGE};
+
+/// Runs `faultline stress`.
+pub fn run(options: &Options) -> ExitCode {
+    if let Err(message) = options.check() {
+        eprintln!("faultline stress: {message}");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let seed = options.seed_or_random();
+    if !options.json {
+        println!("{}", options.describe(seed));
+    }
+    let report = make_targets(options, seed).and_then(|targets| execute(options, seed, targets));
+    match report {
+        Ok(report) => {
+            print!(
+                "{}",
+                if options.json {
+                    report.json()
+                } else {
+                    report.text()
+                }
+            );
+            ExitCode::from(if report.passed() {
+                EXIT_PASS
+            } else {
+                EXIT_FAIL
+            })
+        }
+        Err(error) => explain(&error),
+    }
+}
+
+/// Says why nothing could be run; no device is a skip, not a failure.
+pub fn explain(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::NotFound {
+        let device = crate::Space::device().display();
+        eprintln!(
+            "{device} not found: is the module loaded? \
+             try `cargo xtask run -- faultline stress`"
+        );
+        return ExitCode::from(EXIT_SKIP);
+    }
+    eprintln!("faultline: cannot set up the run: {error}");
+    ExitCode::from(EXIT_FAIL)
+}
+
+/// The spaces of a run, empty.
+pub fn make_targets(options: &Options, seed: u64) -> io::Result<Vec<Box<dyn Target>>> {
+    let make = |index| -> io::Result<Box<dyn Target>> {
+        let mut rng = Rng::new(seed, 0x7461_7267 + u64::from(index));
+        Ok(match options.target {
+            TargetKind::Linux => Box::new(LinuxTarget::new(options.pages)?),
+            TargetKind::Device => Box::new(DeviceTarget::new(
+                options.pages,
+                options.windows,
+                options.policy,
+                &mut rng,
+            )?),
+        })
+    };
+    (0..options.spaces).map(make).collect()
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a run found, for people and for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use super::{Counter, quiet};
+use crate::Stats;
+
+/// The result of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The command that repeats it.
+    pub command: String,
+    /// Its seed.
+    pub seed: u64,
+    /// How long the threads ran.
+    pub elapsed: Duration,
+    /// Sums over all threads, by counter.
+    pub sums: Sums,
+    /// Least and most operations of an accessor.
+    pub accessors: (u64, u64),
+    /// Least and most operations of a remapper.
+    pub remappers: (u64, u64),
+    /// The target's counters, if it has any, over all spaces.
+    pub stats: Option<Stats>,
+    /// How many mismatches there were.
+    pub mismatches: u64,
+    /// What the first ones were.
+    pub texts: Vec<String>,
+}
+
+/// Sums over all threads; see [`Counter`] for the meaning of each.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "documented on Counter")]
+pub struct Sums {
+    pub operations: u64,
+    pub loads: u64,
+    pub stores: u64,
+    pub checked: u64,
+    pub undecided: u64,
+    pub illegal_expected: u64,
+    pub illegal_seen: u64,
+    pub illegal_open: u64,
+    pub maps: u64,
+    pub unmaps: u64,
+    pub refused: u64,
+    pub queries: u64,
+    pub no_memory: u64,
+}
+
+impl Sums {
+    /// Calls that changed something.
+    pub fn changes(&self) -> u64 {
+        self.maps + self.unmaps
+    }
+}
+
+impl Report {
+    pub(super) fn new(world: &World, elapsed: Duration, stats: Option<Stats>) -> Report {
+        let sum = |counter| world.counters.sum(counter);
+        let (threads, all) = (
+            world.options.threads as usize,
+            world.options.total_threads() as usize,
+        );
+        Report {
+            command: world.options.describe(world.seed),
+            seed: world.seed,
+            elapsed,
+            sums: Sums {
+                operations: sum(Counter::Operations),
+                loads: sum(Counter::Loads),
+                stores: sum(Counter::Stores),
+                checked: sum(Counter::Checked),
+                undecided: sum(Counter::Undecided),
+                illegal_expected: sum(Counter::IllegalExpected),
+                illegal_seen: sum(Counter::IllegalSeen),
+                illegal_open: sum(Counter::IllegalOpen),
+                maps: sum(Counter::Maps),
+                unmaps: sum(Counter::Unmaps),
+                refused: sum(Counter::Refused),
+                queries: sum(Counter::Queries),
+                no_memory: sum(Counter::NoMemory),
+            },
+            accessors: quiet::spread(&world.counters, 0..threads),
+            remappers: quiet::spread(&world.counters, threads..all),
+            stats,
+            mismatches: world.mismatches.count(),
+            texts: world.mismatches.texts(),
+        }
+    }
+
+    /// True if nothing was wrong.
+    pub fn passed(&self) -> bool {
+        self.mismatches == 0
+    }
+
+    /// `count` per second of the run.
+    pub fn rate(&self, count: u64) -> f64 {
+        count as f64 / self.elapsed.as_secs_f64().max(1e-3)
+    }
+
+    /// Faults per second the target counted, if it counts.
+    pub fn fault_rate(&self) -> Option<f64> {
+        self.stats.map(|stats| self.rate(stats.faults))
+    }
+
+    /// The report for people: mismatches first, the verdict last.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for mismatch in &self.texts {
+            let _ = writeln!(text, "MISMATCH: {mismatch}");
+        }
+        let sums = &self.sums;
+        let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{name:<18}{value}");
+        };
+        line("ran for", format!("{:.1} s", self.elapsed.as_secs_f64()));
+        line(
+            "operations",
+            format!("{} ({:.0}/s)", sums.operations, self.rate(sums.operations)),
+        );
+        line(
+            "accesses",
+            format!("{} loads, {} stores", sums.loads, sums.stores),
+        );
+        line(
+            "changes",
+            format!(
+                "{} maps, {} unmaps ({:.0}/s); {} refused as they must be, {} queries right, \
+             {} out of memory",
+                sums.maps,
+                sums.unmaps,
+                self.rate(sums.changes()),
+                sums.refused,
+                sums.queries,
+                sums.no_memory
+            ),
+        );
+        if let Some(stats) = &self.stats {
+            line(
+                "faults",
+                format!(
+                    "{} ({:.0}/s): {} ok, {} no region, {} denied, {} retried",
+                    stats.faults,
+                    self.rate(stats.faults),
+                    stats.fault_ok,
+                    stats.fault_no_region,
+                    stats.fault_denied,
+                    stats.fault_retried
+                ),
+            );
+        }
+        line("checked", format!("{} accesses", sums.checked));
+        line(
+            "undecided",
+            format!(
+                "{} accesses (the page was changed meanwhile), {} of them faulted",
+                sums.undecided, sums.illegal_open
+            ),
+        );
+        line(
+            "illegal accesses",
+            format!(
+                "{} expected, {} seen",
+                sums.illegal_expected, sums.illegal_seen
+            ),
+        );
+        line(
+            "per accessor",
+            format!("{} to {} operations", self.accessors.0, self.accessors.1),
+        );
+        line(
+            "per remapper",
+            format!("{} to {} operations", self.remappers.0, self.remappers.1),
+        );
+        line("repeat", self.command.clone());
+        let verdict = if self.passed() { "PASS" } else { "FAIL" };
+        let _ = writeln!(
+            text,
+            "{verdict}: {} mismatches, seed {}",
+            self.mismatches, self.seed
+        );
+        text
+    }
+
+    /// The report for programs: one line.
+    pub fn json(&self) -> String {
+        format!("{}\n", self.value())
+    }
+
+    fn value(&self) -> Value {
+        let sums = &self.sums;
+        json!({
+            "verdict": if self.passed() { "pass" } else { "fail" },
+            "seed": self.seed,
+            "command": self.command,
+            "seconds": self.elapsed.as_secs_f64(),
+            "operations": sums.operations,
+            "loads": sums.loads,
+            "stores": sums.stores,
+            "checked": sums.checked,
+            "undecided": sums.undecided,
+            "illegal_expected": sums.illegal_expected,
+            "illegal_seen": sums.illegal_seen,
+            "illegal_open": sums.illegal_open,
+            "maps": sums.maps,
+            "unmaps": sums.unmaps,
+            "refused": sums.refused,
+            "queries": sums.queries,
+            "no_memory": sums.no_memory,
+            "accessor_min": self.accessors.0,
+            "accessor_max": self.accessors.1,
+            "remapper_min": self.remappers.0,
+            "remapper_max": self.remappers.1,
+            "faults": self.stats.map(|stats| json!({
+                "all": stats.faults,
+                "ok": stats.fault_ok,
+                "write": stats.fault_write,
+                "mkwrite": stats.fault_mkwrite,
+                "no_region": stats.fault_no_region,
+                "denied": stats.fault_denied,
+                "limit": stats.fault_limit,
+                "killed": stats.fault_killed,
+                "no_memory": stats.fault_no_memory,
+                "retried": stats.fault_retried,
+                "pages_added": stats.pages_added,
+            })),
+            "mismatches": self.mismatches,
+            "texts": self.texts,
+        })
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Thin, safe forms of the system calls that std does not offer.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// Calls the ioctl `request` with a pointer to `argument`.
+///
+/// # Safety
+/// `request` must read and write no more than a `T`, and whatever it writes
+/// must be a valid `T`.
+pub unsafe fn ioctl<T>(
+    fd: BorrowedFd<'_>,
+    request: libc::c_ulong,
+    argument: &mut T,
+) -> io::Result<()> {
+    let argument: *mut T = argument;
+    // SAFETY: The descriptor is open, and the caller vouches for the argument.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), request as _, argument) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Room for a control message with one descriptor, aligned for its header.
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
+/// Sends `fd` over `socket` (SCM_RIGHTS).
+pub fn send_fd(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut byte = [0u8; 1];
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    let mut control = Control([0; 32]);
+    let message = message(&mut vector, &mut control);
+    // SAFETY: `message` points at a control buffer with room for one header.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    let size = size_of::<libc::c_int>() as u32;
+    // SAFETY: CMSG_LEN only computes.
+    let length = unsafe { libc::CMSG_LEN(size) } as _;
+    // SAFETY: `header` is not null, see above, and aligned by `Control`.
+    let header_mut = unsafe { &mut *header };
+    header_mut.cmsg_level = libc::SOL_SOCKET;
+    header_mut.cmsg_type = libc::SCM_RIGHTS;
+    header_mut.cmsg_len = length;
+    // SAFETY: The data of the header lies in the control buffer.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: There is room for one descriptor, unaligned or not.
+    unsafe { data.cast::<libc::c_int>().write_unaligned(fd.as_raw_fd()) };
+    // SAFETY: `message` and all it points at are alive.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, 0) };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Receives a descriptor sent by [`send_fd`]. InvalidData if the message
+/// carried none.
+pub fn receive_fd(socket: &UnixStream) -> io::Result<OwnedFd> {
+    let mut byte = [0u8; 1];
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    let mut control = Control([0; 32]);
+    let mut message = message(&mut vector, &mut control);
+    // SAFETY: `message` and all it points at are alive.
+    let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) };
+    if got < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: The kernel filled in the control buffer and its length.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    // SAFETY: A header that is not null lies in the control buffer.
+    match unsafe { header.as_ref() } {
+        Some(h) if h.cmsg_level == libc::SOL_SOCKET && h.cmsg_type == libc::SCM_RIGHTS => {
+            // SAFETY: The data of the header lies in the control buffer.
+            let data = unsafe { libc::CMSG_DATA(header) };
+            // SAFETY: SCM_RIGHTS carries at least one descriptor.
+            let fd = unsafe { data.cast::<libc::c_int>().read_unaligned() };
+            // SAFETY: The kernel made it for us; nobody else owns it.
+            Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        }
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no descriptor in the message",
+        )),
+    }
+}
+
+/// A message of one byte and one control buffer.
+fn message(vector: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+    // SAFETY: All zeroes is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE only computes.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as _;
+    message
+}
+
+/// The CPUs this thread may run on.
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: All zeroes is a valid cpu_set_t.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: The set is as large as said.
+    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    if result < 0 {
+        return vec![0];
+    }
+    (0..libc::CPU_SETSIZE as usize)
+        // SAFETY: The index is below CPU_SETSIZE.
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect()
+}
+
+/// Keeps this thread on one CPU.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    // SAFETY: All zeroes is a valid cpu_set_t.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    assert!(cpu < libc::CPU_SETSIZE as usize, "no CPU {cpu}");
+    // SAFETY: The index is below CPU_SETSIZE.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: The set is as large as said.
+    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// The time-stamp counter: an order of events across threads, good enough for
+/// a log, at the price of one instruction.
+pub fn ticks() -> u64 {
+    // SAFETY: Every x86_64 CPU has it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
