@@ -4,7 +4,7 @@
 //!
 //! Three rooms, each of which knows only those before it:
 //! `portable` (algorithms, which know nothing of the kernel), `kern` (safe
-//! abstractions over kernel facilities, all `unsafe` is there) and `driver`.
+//! abstractions over kernel facilities, and nearly all `unsafe`) and `driver`.
 
 #![recursion_limit = "256"]
 

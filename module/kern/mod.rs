@@ -3,7 +3,7 @@
 //! Safe abstractions over kernel facilities that `kernel::` does not cover.
 //!
 //! They know nothing of faultline and could go upstream. All `unsafe` of the
-//! module is in here.
+//! module is in here, but for one call in `driver/device.rs`.
 
 pub(crate) mod bindings;
 pub(crate) mod commit_lock;

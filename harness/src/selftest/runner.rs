@@ -128,7 +128,9 @@ fn run_with_needs(test: &Test, parameters: &str) -> Outcome {
     if matches!(test.needs, Needs::Module) {
         let before = Live::now();
         let outcome = run_and_reap(test);
-        return outcome.and_then(|()| leaves_nothing(before));
+        // Also after a failure, so that its remains do not fail the next one.
+        let clean = leaves_nothing(before);
+        return outcome.and(clean);
     }
     let dir = module_dir();
     let default = kmodule::file(&dir, None)

@@ -40,6 +40,7 @@ fn need(what: &'static str, purpose: &'static str, found: Option<String>, remedy
         purpose,
         found,
         remedy,
+        for_vm: false,
     }
 }
 
@@ -160,14 +161,14 @@ fn kernel_build(ctx: &Ctx, rustc: &Rustc) -> Vec<Need> {
     needs
 }
 
-fn vm(ctx: &Ctx) -> Vec<Need> {
+fn vm(ctx: &Ctx) -> [Need; 2] {
     let qemu = which(&ctx.global.qemu).map(|p| p.display().to_string());
     let remedy = match ctx.global.qemu.components().count() {
         1 => Remedy::Packages(vec!["qemu-system-x86".into()]),
         _ => Remedy::Manual("--qemu or FAULTLINE_QEMU names a file that is not there".into()),
     };
     let shell = busybox::find().map(|p| p.display().to_string());
-    vec![
+    let needs = [
         need("qemu", "the VM", qemu, remedy),
         packaged(
             "static busybox",
@@ -175,5 +176,9 @@ fn vm(ctx: &Ctx) -> Vec<Need> {
             shell,
             &["busybox-static"],
         ),
-    ]
+    ];
+    needs.map(|need| Need {
+        for_vm: true,
+        ..need
+    })
 }

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use super::rust::Rustc;
 use super::{apt, bindgen, inventory, which};
 use crate::ctx::Ctx;
+use crate::exit::Coded;
 use crate::kernel::source;
-use crate::say;
+use crate::{say, signal};
 
 /// How a missing thing is had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Need {
     pub(crate) found: Option<String>,
     /// How to get it.
     pub(crate) remedy: Remedy,
+    /// Whether there is no VM without it.
+    pub(crate) for_vm: bool,
 }
 
 /// What a command is about to do, and so needs tools for.
@@ -61,17 +64,26 @@ impl Scope {
 
 /// Gets what is missing, or says what to type where that is not wanted.
 pub(crate) fn ensure(ctx: &Ctx, scope: Scope) -> Result<()> {
-    let missing: Vec<Need> = missing(inventory::list(ctx, scope)?);
+    let missing = missing(inventory::list(ctx, scope)?);
     if missing.is_empty() {
         return Ok(());
     }
+    let got = get(ctx, scope, &missing);
+    signal::check()?;
+    match missing.iter().any(|need| need.for_vm) {
+        true => got.map_err(|error| Coded::unavailable(format!("{error:#}"))),
+        false => got,
+    }
+}
+
+fn get(ctx: &Ctx, scope: Scope, missing: &[Need]) -> Result<()> {
     if ctx.global.offline {
         bail!(
             "missing, and --offline forbids to get it:\n{}",
-            advice(ctx, &missing)
+            advice(ctx, missing)
         );
     }
-    install(ctx, &missing)?;
+    install(ctx, missing)?;
     let left = self::missing(inventory::list(ctx, scope)?);
     match left.is_empty() {
         true => Ok(()),

@@ -19,7 +19,7 @@ use crate::step::{output, seconds};
 use crate::vm::control::Unload;
 use crate::vm::outcome::Outcome;
 use crate::vm::{Spec, Task, accel, machine};
-use crate::{exit, fsx};
+use crate::{exit, fsx, say};
 
 /// How long each stress runs.
 const STRESS: Duration = Duration::from_secs(30);
@@ -68,6 +68,7 @@ fn in_guest(suite: &mut Suite<'_>, stage: &str, flavour: Flavour) -> Result<Opti
     if names.is_empty() && !suite.wants(&full("quiet")) {
         return Ok(None);
     }
+    say!("{stage}: {} tests in one boot", names.len());
     let mut argv: Vec<OsString> = vec!["faultline".into(), "test".into()];
     argv.extend(inner_filter(suite.filter, stage).map(OsString::from));
     let outcome = boot(suite.ctx, &built, stage, argv, |spec| {
@@ -206,8 +207,8 @@ fn caught(outcome: &Outcome, variant: Variant) -> Result<Status> {
             .progress
             .loaded
             .context("the module was never loaded")?;
-        crate::say!(
-            "{variant} caught; the VM ran {}",
+        say!(
+            "{variant}: caught, the module unloaded and the VM gone {} after loading",
             seconds(outcome.took.saturating_sub(loaded))
         );
         return Ok(Status::Pass);

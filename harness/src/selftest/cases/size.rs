@@ -17,6 +17,7 @@ use crate::{PAGE_SIZE, Prot};
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "uapi":
     longer_structure_with_zero_tail_is_accepted,
     longer_structure_with_other_tail_is_e2big,
+    longer_result_is_cleared_behind_what_is_known,
     longest_structure_is_handled,
     shorter_structure_is_einval,
     structure_across_the_end_of_memory_is_efault,
@@ -144,6 +145,22 @@ fn longer_structure_with_other_tail_is_e2big() -> Outcome {
                 ensure_eq!(memory.word(at + 8 * i)?, word, "{what}: word {i}");
             }
         }
+    }
+    Ok(())
+}
+
+fn longer_result_is_cleared_behind_what_is_known() -> Outcome {
+    // STATS takes no input, so its tail may be anything before.
+    let fixture = Fixture::new()?;
+    let memory = Guarded::new()?;
+    let ours = size_of_request(faultline_stats::REQUEST);
+    let size = ours + 520;
+    let at = Guarded::last(size);
+    let request = with_size(faultline_stats::REQUEST, size);
+    memory.call(&fixture, request, &vec![u64::MAX; size / 8], at)??;
+    ensure_eq!(memory.word(at)?, 2, "first field, regions");
+    for tail in (ours..size).step_by(8) {
+        ensure_eq!(memory.word(at + tail)?, 0, "word at {tail} of {size}");
     }
     Ok(())
 }
