@@ -10,6 +10,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -90,14 +91,20 @@ impl PrivateApt {
         let apt = Self {
             dir: ctx.cached("apt"),
         };
+        let mirror = ctx.global.mirror.clone().unwrap_or_else(host_mirror);
+        let updated = apt.dir.join("updated");
+        if is_fresh(&updated, &mirror) {
+            return Ok(apt);
+        }
         let rolling = SUITES.map(str::to_owned);
-        apt.configure(ctx, &rolling)?;
+        apt.configure(&mirror, &rolling)?;
         apt.update(ctx, "reading Debian's package lists")?;
         // A mirror may serve an older state under a rolling name than under
         // the release's own, so both are read.
         let named: Vec<String> = rolling.into_iter().chain(apt.codenames()?).collect();
-        apt.configure(ctx, &named)?;
+        apt.configure(&mirror, &named)?;
         apt.update(ctx, "reading Debian's package lists by codename")?;
+        fsx::write_atomic(&updated, &mirror)?;
         Ok(apt)
     }
 
@@ -135,12 +142,11 @@ impl PrivateApt {
         Ok(names)
     }
 
-    fn configure(&self, ctx: &Ctx, suites: &[String]) -> Result<()> {
+    fn configure(&self, mirror: &str, suites: &[String]) -> Result<()> {
         for part in ["lists/partial", "archives/partial"] {
             fsx::make_dir(&self.dir.join(part))?;
         }
         let dir = self.dir.display();
-        let mirror = ctx.global.mirror.clone().unwrap_or_else(host_mirror);
         let line = |suite: &String| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
         let sources: String = suites.iter().map(line).collect();
         let user = env::var("USER").unwrap_or_else(|_| "root".into());
@@ -216,6 +222,15 @@ fn codename(release: &str) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix("Codename: "))
         .map(|name| name.trim().to_owned())
+}
+
+/// Whether this mirror was read a short while ago: by this command, most likely,
+/// which gets two packages.
+fn is_fresh(path: &Path, mirror: &str) -> bool {
+    let written = path.metadata().and_then(|meta| meta.modified()).ok();
+    let age = written.and_then(|time| time.elapsed().ok());
+    let recent = age.is_some_and(|age| age < Duration::from_secs(600));
+    recent && fs::read_to_string(path).is_ok_and(|last| last == mirror)
 }
 
 /// The Debian mirror that the host's own apt uses, if it does.

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
+use crate::fsx;
 use crate::step::Step;
 
 /// The version that is installed; the kernel wants 0.71.1 or later.
@@ -30,7 +31,7 @@ pub(crate) fn install_command(ctx: &Ctx) -> Command {
         .args(["install", "--locked", "--force", "--root"])
         .arg(root(ctx))
         .arg("--target-dir")
-        .arg(ctx.cached("tools/build"))
+        .arg(build_dir(ctx))
         .arg(format!("bindgen-cli@{VERSION}"));
     command
 }
@@ -39,7 +40,13 @@ pub(crate) fn install_command(ctx: &Ctx) -> Command {
 pub(crate) fn install(ctx: &Ctx) -> Result<()> {
     Step::new(ctx, "installing bindgen-cli", install_command(ctx))
         .run()
-        .context("bindgen is needed to build the kernel, and crates.io to get it")
+        .context("bindgen is needed to build the kernel, and crates.io to get it")?;
+    fsx::remove(&build_dir(ctx))
+}
+
+/// Kept while an install is unfinished, so that the next one goes on from it.
+fn build_dir(ctx: &Ctx) -> PathBuf {
+    ctx.cached("tools/build")
 }
 
 fn root(ctx: &Ctx) -> PathBuf {

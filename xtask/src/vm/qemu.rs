@@ -46,6 +46,11 @@ pub(crate) fn kernel_args(spec: &Spec) -> String {
         // A dead guest ends QEMU, which runs with -no-reboot.
         "panic=-1",
         "oops=panic",
+        // The guest's init brings the other processors up. While it boots, a
+        // kernel patches its own code, and with several emulated processors
+        // running one of them may keep the breakpoint of such a patch (seen
+        // with QEMU 7.2: "Oops: int3" in a function with a static branch).
+        "maxcpus=1",
         "rdinit=/init",
     ];
     words.extend(raised_limits(spec));
