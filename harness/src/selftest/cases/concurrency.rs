@@ -315,6 +315,15 @@ fn stats_add_up_after_a_mixed_load() -> Outcome {
             }
         }
     })?;
+    // One of each refusal for certain, however slow the machine was.
+    arena.unmap(0, 1)?;
+    raises(arena.window.load(0), Signal::Bus, "load without region")?;
+    arena.remap(1, 1, Prot::READ)?;
+    raises(
+        arena.window.store(PAGE, 1),
+        Signal::Segv,
+        "store to a read-only region",
+    )?;
     let stats = arena.space.stats()?;
     ensure!(
         stats.fault_no_region > 0 && stats.fault_denied > 0,

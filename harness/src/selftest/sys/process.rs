@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::check;
@@ -45,6 +46,7 @@ impl Child {
 
     fn fork_in(leader: Option<()>, body: impl FnOnce() -> Outcome) -> io::Result<Child> {
         let (report, out) = pipe()?;
+        keep_panics_of_children();
         // SAFETY: The child only runs `body` and then leaves by _exit.
         let pid = unsafe { libc::fork() };
         match pid {
@@ -179,12 +181,34 @@ impl Drop for Child {
     }
 }
 
+/// The first panic of a child, for its report.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+/// Set in children.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Lets children keep their panics for their reports.
+///
+/// In the parent and once, because a child cannot set a hook: it would wait for
+/// ever if some thread of the parent was panicking while it was forked, and so
+/// held the lock of the hook.
+fn keep_panics_of_children() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // Relaxed: set by this very thread, or by none.
+            if IS_CHILD.load(Relaxed) {
+                let mut first = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert_with(|| info.to_string());
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}
+
 fn run_and_exit(body: impl FnOnce() -> Outcome, mut out: File) -> ! {
-    static PANIC: Mutex<Option<String>> = Mutex::new(None);
-    panic::set_hook(Box::new(|info| {
-        let mut first = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| info.to_string());
-    }));
+    IS_CHILD.store(true, Relaxed);
     let outcome = panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         let message = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
         Err(Stop::Fail(message.unwrap_or_else(|| "panic".to_owned())))
