@@ -48,8 +48,9 @@ impl Failure {
 }
 
 /// How often the insertion of an entry is tried when a page table cannot be
-/// had: it may have been freed at that very moment by an `MADV_DONTNEED`.
-const TABLE_ATTEMPTS: u32 = 3;
+/// had: it may have been freed at that very moment by an `MADV_DONTNEED`. A
+/// thread that does nothing else has been seen to win three times in a row.
+const TABLE_ATTEMPTS: u32 = 64;
 
 impl VmOperations for Space {
     fn fault(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
