@@ -26,24 +26,29 @@ const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 /// Suites under their rolling names, so that this list does not age.
 const SUITES: [&str; 4] = ["stable", "stable-backports", "testing", "unstable"];
 
-/// Installs packages with the host's apt.
-pub(crate) fn install(ctx: &Ctx, packages: &[String]) -> Result<()> {
-    let step = |title: &str, args: &[&str]| {
-        let mut command = as_root("apt-get");
-        command
-            .args(["-y", "-o", "DPkg::Lock::Timeout=120"])
-            .args(args);
-        Step::new(ctx, title, command).foreground()
-    };
+/// Refreshes the lists of the host's apt.
+pub(crate) fn update(ctx: &Ctx) -> Result<()> {
     // A third party's source that does not answer must not stop the install.
-    step("apt-get update", &["update"]).run().or_else(|e| {
+    host(ctx, "apt-get update", &["update"]).or_else(|e| {
         crate::signal::check()?;
         crate::say!("{e:#}\n  going on with the lists that are there");
-        Ok::<_, anyhow::Error>(())
-    })?;
+        Ok(())
+    })
+}
+
+/// Installs packages with the host's apt.
+pub(crate) fn install(ctx: &Ctx, packages: &[String]) -> Result<()> {
     let mut args = vec!["install", "--no-install-recommends"];
     args.extend(packages.iter().map(String::as_str));
-    step("apt-get install", &args).run()
+    host(ctx, "apt-get install", &args)
+}
+
+fn host(ctx: &Ctx, title: &str, args: &[&str]) -> Result<()> {
+    let mut command = as_root("apt-get");
+    command
+        .args(["-y", "-o", "DPkg::Lock::Timeout=120"])
+        .args(args);
+    Step::new(ctx, title, command).foreground().run()
 }
 
 fn as_root(program: &str) -> Command {

@@ -83,6 +83,21 @@ fn get(ctx: &Ctx, scope: Scope, missing: &[Need]) -> Result<()> {
             advice(ctx, missing)
         );
     }
+    if !packages(missing).is_empty() && which("apt-get").is_none() {
+        bail!(
+            "this host has no apt-get; install yourself:\n{}",
+            advice(ctx, missing)
+        );
+    }
+    let missing = match packages(missing).is_empty() {
+        true => missing,
+        // Which packages to ask for depends on what apt knows, and a new
+        // machine's lists can be older than the archive.
+        false => {
+            apt::update(ctx)?;
+            &self::missing(inventory::list(ctx, scope)?)
+        }
+    };
     install(ctx, missing)?;
     let left = self::missing(inventory::list(ctx, scope)?);
     match left.is_empty() {
@@ -99,12 +114,6 @@ pub(crate) fn missing(needs: Vec<Need>) -> Vec<Need> {
 fn install(ctx: &Ctx, missing: &[Need]) -> Result<()> {
     let packages = packages(missing);
     if !packages.is_empty() {
-        if which("apt-get").is_none() {
-            bail!(
-                "this host has no apt-get; install yourself:\n{}",
-                advice(ctx, missing)
-            );
-        }
         say!("installing packages: {}", packages.join(" "));
         apt::install(ctx, &packages)?;
     }
@@ -151,7 +160,9 @@ fn packages(needs: &[Need]) -> Vec<String> {
 /// How to get one missing thing by hand.
 pub(crate) fn how(ctx: &Ctx, need: &Need) -> String {
     match &need.remedy {
-        Remedy::Packages(names) => format!("apt-get install {}", names.join(" ")),
+        Remedy::Packages(names) => {
+            format!("apt-get update && apt-get install {}", names.join(" "))
+        }
         Remedy::Bindgen => crate::step::show(&bindgen::install_command(ctx)),
         Remedy::KernelSource => "cargo xtask doctor --install (with network), or --kdir DIR".into(),
         Remedy::RustSource => {
