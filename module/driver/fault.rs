@@ -12,6 +12,7 @@ use super::{
 use crate::{
     kern::{
         rcu_box::RcuArc,
+        task::fatal_signal_pending,
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     },
     portable::protection::Access,
@@ -30,6 +31,8 @@ enum Failure {
     Killed,
     /// The allocator or the memory cgroup has nothing left.
     NoMemory,
+    /// The page table was freed before the entry was in it.
+    TableGone,
 }
 
 impl Failure {
@@ -43,14 +46,11 @@ impl Failure {
             // Not NOPAGE, with which an access from the kernel would loop.
             Self::Killed => (VmFaultResult::SIGBUS, Counter::FaultKilled),
             Self::NoMemory => (VmFaultResult::OOM, Counter::FaultNoMemory),
+            // The access is made again, as after finish_fault() of the core.
+            Self::TableGone => (VmFaultResult::NOPAGE, Counter::FaultAgain),
         }
     }
 }
-
-/// How often the insertion of an entry is tried when a page table cannot be
-/// had: it may have been freed at that very moment by an `MADV_DONTNEED`. A
-/// thread that does nothing else has been seen to win three times in a row.
-const TABLE_ATTEMPTS: u32 = 64;
 
 impl VmOperations for Space {
     fn fault(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
@@ -142,16 +142,28 @@ impl Space {
 
 /// Maps `page`. The caller holds the commit lock of its leaf.
 fn insert(fault: &mut VmFault<'_>, page: &SpacePage, access: Access) -> Result<(), Failure> {
-    for _ in 0..TABLE_ATTEMPTS {
-        match fault.insert_page(page.page(), access == Access::Write) {
-            Ok(()) => return Ok(()),
-            Err(InsertError::NoTable) => {}
-            Err(InsertError::Refused) => {
-                // Another page's entry: a slot was filled before its zap.
-                kernel::warn_on!(true);
-                return Err(Failure::NoRegion);
-            }
+    match fault.insert_page(page.page(), access == Access::Write) {
+        Ok(()) => Ok(()),
+        Err(InsertError::NoTable) => Err(why_no_table()),
+        Err(InsertError::Refused) => {
+            // Another page's entry: a slot was filled before its zap.
+            kernel::warn_on!(true);
+            Err(Failure::NoRegion)
         }
     }
-    Err(Failure::NoMemory)
+}
+
+/// Why there was no page table for an entry: for lack of memory, or because an
+/// `MADV_DONTNEED` of the window freed it at that moment (`PT_RECLAIM`). The
+/// core says the same in both cases, so memory of the same kind is asked for.
+#[cold]
+fn why_no_table() -> Failure {
+    if fatal_signal_pending() {
+        // An access from the kernel would be made again and again.
+        Failure::Killed
+    } else if SpacePage::new().is_ok() {
+        Failure::TableGone
+    } else {
+        Failure::NoMemory
+    }
 }

@@ -42,6 +42,7 @@ counters! {
     FaultKilled => fault_killed,
     FaultNoMemory => fault_no_memory,
     FaultRetried => fault_retried,
+    FaultAgain => fault_again,
 }
 
 /// Per-CPU counters of a space.

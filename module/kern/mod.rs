@@ -15,5 +15,6 @@ pub(crate) mod rcu_box;
 pub(crate) mod rcu_maple;
 pub(crate) mod rcu_xarray;
 pub(crate) mod rwsem;
+pub(crate) mod task;
 pub(crate) mod uapi;
 pub(crate) mod vm_ops;

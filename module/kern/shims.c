@@ -3,6 +3,7 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 
 #include "shims.h"
 
@@ -39,6 +40,11 @@ void faultline_mutex_lock(struct mutex *lock)
 int faultline_mutex_lock_killable(struct mutex *lock)
 {
 	return mutex_lock_killable(lock);
+}
+
+bool faultline_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
 }
 
 u64 __percpu *faultline_percpu_alloc(unsigned int len)

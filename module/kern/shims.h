@@ -20,6 +20,9 @@ void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_clas
 void faultline_mutex_lock(struct mutex *lock);
 int faultline_mutex_lock_killable(struct mutex *lock);
 
+/* fatal_signal_pending(current) */
+bool faultline_fatal_signal_pending(void);
+
 /* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
 void faultline_percpu_free(u64 __percpu *array);

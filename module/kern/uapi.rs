@@ -48,5 +48,5 @@ plain_bytes! {
     faultline_query: 48, now 48;
     faultline_policy: 8, now 8;
     faultline_limit: 8, now 8;
-    faultline_stats: 136, now 136;
+    faultline_stats: 144, now 144;
 }

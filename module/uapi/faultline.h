@@ -145,7 +145,7 @@ struct faultline_limit {
  * space is quiet, and never runs backwards except the two marked "now".
  *
  * faults = fault_ok + fault_no_region + fault_denied + fault_limit
- *	  + fault_killed + fault_no_memory + fault_retried
+ *	  + fault_killed + fault_no_memory + fault_retried + fault_again
  *
  * Errors: EFAULT.
  */
@@ -169,6 +169,7 @@ struct faultline_stats {
 	__u64 fault_killed;	/* SIGBUS, seen by nobody: the task is being killed */
 	__u64 fault_no_memory;	/* VM_FAULT_OOM: the allocator or the cgroup failed */
 	__u64 fault_retried;	/* VM_FAULT_RETRY given to the core */
+	__u64 fault_again;	/* no entry: its page table was freed meanwhile (MADV_DONTNEED) */
 };
 
 #define FAULTLINE_IOC_MAGIC	0xF7

@@ -79,7 +79,8 @@ fn identities(stats: &Stats) -> Vec<String> {
         + stats.fault_limit
         + stats.fault_killed
         + stats.fault_no_memory
-        + stats.fault_retried;
+        + stats.fault_retried
+        + stats.fault_again;
     let rules = [
         ("faults = sum of outcomes", stats.faults, outcomes),
         (
@@ -114,6 +115,7 @@ fn add(a: Stats, b: Stats) -> Stats {
         fault_killed: a.fault_killed + b.fault_killed,
         fault_no_memory: a.fault_no_memory + b.fault_no_memory,
         fault_retried: a.fault_retried + b.fault_retried,
+        fault_again: a.fault_again + b.fault_again,
         ..a
     }
 }

@@ -186,7 +186,8 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
         + stats.fault_limit
         + stats.fault_killed
         + stats.fault_no_memory
-        + stats.fault_retried;
+        + stats.fault_retried
+        + stats.fault_again;
     ensure_eq!(
         outcomes,
         stats.faults,
