@@ -19,6 +19,12 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Every page there can be.
+    pub const ALL: Self = Self {
+        start: 0,
+        end: u64::MAX,
+    };
+
     /// The interval `[start, end)` in pages, or `None` if it would be empty.
     pub const fn new(start: u64, end: u64) -> Option<Self> {
         if start < end {
@@ -88,24 +94,26 @@ impl Interval {
         Self::new(start, end)
     }
 
+    /// The part of `self` below `page`, if any.
+    pub const fn below(self, page: u64) -> Option<Self> {
+        let end = if self.end < page { self.end } else { page };
+        Self::new(self.start, end)
+    }
+
+    /// The part of `self` from `page` on, if any.
+    pub const fn above(self, page: u64) -> Option<Self> {
+        let start = if self.start > page { self.start } else { page };
+        Self::new(start, self.end)
+    }
+
     /// The part of `self` below `other`'s start, if any.
     pub const fn before(self, other: Self) -> Option<Self> {
-        let end = if self.end < other.start {
-            self.end
-        } else {
-            other.start
-        };
-        Self::new(self.start, end)
+        self.below(other.start)
     }
 
     /// The part of `self` from `other`'s end on, if any.
     pub const fn after(self, other: Self) -> Option<Self> {
-        let start = if self.start > other.end {
-            self.start
-        } else {
-            other.end
-        };
-        Self::new(start, self.end)
+        self.above(other.end)
     }
 }
 

@@ -2,12 +2,16 @@
 
 //! The portable algorithms of faultline as a userspace library, for tests.
 //!
-//! This file and `mod.rs` are twin roots: both declare the same modules, this
-//! one for Cargo, the other for the kernel build. Nothing below them names
-//! `kernel::` or `std::`, allocates, or locks.
+//! This file, `mod.rs` and `../loom/lib.rs` are twin roots: all declare the
+//! same modules, for Cargo, for the kernel build, and for model checking. They
+//! differ in what `sync` is. No file below them names `kernel::` or `std::`, or
+//! allocates.
 
 #![no_std]
 
 pub mod interval;
 pub mod protection;
+pub mod range_lock;
 pub mod split;
+#[path = "../seam/std.rs"]
+pub mod sync;

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Where an interval is kept: in one shard, one domain, or the root.
+//!
+//! Page indices are cut into granules of 2 MiB and of 1 GiB. An interval inside
+//! a small granule belongs to the shard that the granule hashes to, one inside
+//! a large granule to a domain, and all others to the root. Each domain owns
+//! some shards, and the small granules of a large one hash to the shards of
+//! its domain: so whatever overlaps an interval is kept in its own place, in
+//! one above it, or in one below it.
+
+use super::super::interval::Interval;
+
+/// log2 of the pages of a small granule: 2 MiB.
+const SMALL_SHIFT: u32 = 9;
+/// log2 of the pages of a large granule: 1 GiB.
+const LARGE_SHIFT: u32 = 18;
+
+/// Multiplying by it spreads neighbouring and evenly spaced numbers alike
+/// (Fibonacci hashing, Knuth, volume 3, 6.4).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A place in a lock of `D` domains of `S` shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Shard { domain: usize, shard: usize },
+    Domain(usize),
+    Root,
+}
+
+/// The shards `[first, end)`, counted over all domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shards {
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
+
+impl Place {
+    /// Where `interval` is kept.
+    #[inline]
+    pub(super) fn of<const D: usize, const S: usize>(interval: Interval) -> Self {
+        let differing = interval.start() ^ interval.last();
+        if differing >> LARGE_SHIFT != 0 {
+            return Self::Root;
+        }
+        let domain = bucket::<D>(interval.start() >> LARGE_SHIFT);
+        if differing >> SMALL_SHIFT != 0 {
+            return Self::Domain(domain);
+        }
+        let shard = bucket::<S>(interval.start() >> SMALL_SHIFT);
+        Self::Shard { domain, shard }
+    }
+
+    /// The shards whose locks guard this place.
+    #[inline]
+    pub(super) const fn shards<const D: usize, const S: usize>(self) -> Shards {
+        match self {
+            Self::Shard { domain, shard } => Shards {
+                first: domain * S + shard,
+                end: domain * S + shard + 1,
+            },
+            Self::Domain(domain) => Shards {
+                first: domain * S,
+                end: (domain + 1) * S,
+            },
+            Self::Root => Shards {
+                first: 0,
+                end: D * S,
+            },
+        }
+    }
+}
+
+/// Which of `N` buckets a granule belongs to; `N` is a power of two.
+#[inline]
+const fn bucket<const N: usize>(granule: u64) -> usize {
+    const { assert!(N.is_power_of_two()) };
+    // The high bits of the product are the well-spread ones.
+    (((granule.wrapping_mul(SPREAD) >> 32) * N as u64) >> 32) as usize
+}
+
+/// `interval` cut where that keeps its pieces out of a place too large for
+/// them: one that is no longer than a granule spans two at most.
+pub(super) fn cut(interval: Interval) -> (Interval, Option<Interval>) {
+    let small = boundary::<SMALL_SHIFT>(interval);
+    match small.or_else(|| boundary::<LARGE_SHIFT>(interval)) {
+        Some((left, right)) => (left, Some(right)),
+        None => (interval, None),
+    }
+}
+
+/// The parts on both sides of the only granule boundary inside `interval`, if
+/// there is exactly one.
+fn boundary<const SHIFT: u32>(interval: Interval) -> Option<(Interval, Interval)> {
+    let first = interval.start() >> SHIFT;
+    if (interval.last() >> SHIFT) - first != 1 {
+        return None;
+    }
+    let middle = (first + 1) << SHIFT;
+    Interval::new(interval.start(), middle).zip(Interval::new(middle, interval.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB2: u64 = 1 << SMALL_SHIFT;
+    const GIB: u64 = 1 << LARGE_SHIFT;
+
+    fn interval(start: u64, end: u64) -> Interval {
+        Interval::new(start, end).unwrap()
+    }
+
+    fn place(start: u64, end: u64) -> Place {
+        Place::of::<16, 8>(interval(start, end))
+    }
+
+    #[test]
+    fn an_interval_belongs_to_the_smallest_place_that_holds_it() {
+        assert!(matches!(place(0, 1), Place::Shard { .. }));
+        assert!(matches!(place(MIB2, 2 * MIB2), Place::Shard { .. }));
+        assert!(matches!(place(MIB2 - 1, MIB2 + 1), Place::Domain(_)));
+        assert!(matches!(place(GIB, 2 * GIB), Place::Domain(_)));
+        assert_eq!(place(GIB - 1, GIB + 1), Place::Root);
+        assert_eq!(place(0, 1 << 34), Place::Root);
+    }
+
+    #[test]
+    fn what_holds_a_page_of_an_interval_shares_a_shard_with_it() {
+        for (start, end) in [
+            (0, 1),
+            (3 * MIB2, 5 * MIB2),
+            (GIB, 2 * GIB),
+            (0, 8 * GIB),
+            (7 * GIB + 5, 7 * GIB + MIB2),
+        ] {
+            let whole = place(start, end).shards::<16, 8>();
+            for page in [start, (start + end) / 2, end - 1] {
+                let one = place(page, page + 1).shards::<16, 8>();
+                assert!(whole.first <= one.first && one.end <= whole.end);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_is_at_the_only_boundary() {
+        assert_eq!(
+            cut(interval(MIB2 - 3, MIB2 + 2)),
+            (interval(MIB2 - 3, MIB2), Some(interval(MIB2, MIB2 + 2)))
+        );
+        assert_eq!(
+            cut(interval(GIB - 3 * MIB2, GIB + MIB2)),
+            (
+                interval(GIB - 3 * MIB2, GIB),
+                Some(interval(GIB, GIB + MIB2))
+            )
+        );
+        assert_eq!(cut(interval(0, 3 * MIB2)), (interval(0, 3 * MIB2), None));
+        assert_eq!(cut(interval(0, 4 * GIB)), (interval(0, 4 * GIB), None));
+        assert_eq!(cut(interval(5, 6)), (interval(5, 6), None));
+    }
+
+    #[test]
+    fn evenly_spaced_granules_use_all_buckets() {
+        for stride in [1, 2, 8, 64, 512, 1 << 12] {
+            let mut used = [0; 16];
+            for n in 0..64 {
+                used[bucket::<16>(n * stride)] += 1;
+            }
+            assert!(
+                used.iter().all(|&n| (1..=12).contains(&n)),
+                "{stride}: {used:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Requests and guards: taking the lock and giving it back.
+
+use core::{
+    marker::{PhantomData, PhantomPinned},
+    mem::MaybeUninit,
+    pin::Pin,
+};
+
+use super::{
+    super::{
+        interval::Interval,
+        sync::{sleep_until, Acquire, Relaxed, Sleep, Task},
+    },
+    place::Place,
+    shards::{Locked, RangeLock},
+    waiter::{self, Grants, Mode, Part, Ranges, Waiter, PARTS},
+};
+
+/// A fatal signal ended the wait for a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Killed;
+
+/// A request for a range of a lock, to be pinned where it is used:
+///
+/// ```
+/// # use faultline_portable::{interval::Interval, range_lock::{RangeLock, Request}};
+/// let lock = RangeLock::<4, 4>::new();
+/// let range = Interval::new(0, 16).unwrap();
+/// let request = core::pin::pin!(Request::new(&lock));
+/// let guard = request.write(range);
+/// // Nobody else has any of the 16 pages.
+/// drop(guard);
+/// ```
+///
+/// # Invariants
+///
+/// The first `parts_len` of `parts` are initialised. Those with a place are in
+/// the trees of that place, and no others are in any tree.
+pub struct Request<'l, const D: usize, const S: usize> {
+    lock: &'l RangeLock<D, S>,
+    waiter: Waiter,
+    parts: [MaybeUninit<Part>; PARTS],
+    parts_len: usize,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: What others may find of a request is guarded by the spin locks.
+unsafe impl<const D: usize, const S: usize> Send for Request<'_, D, S> {}
+// SAFETY: As above.
+unsafe impl<const D: usize, const S: usize> Sync for Request<'_, D, S> {}
+
+/// Marks a guard whose range is held for reading.
+#[derive(Debug)]
+pub enum Read {}
+/// Marks a guard whose range is held for writing.
+#[derive(Debug)]
+pub enum Write {}
+
+/// Whether a request has to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It has the lock.
+    Now,
+    /// Something is in its way.
+    Later,
+}
+
+impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
+    /// A request that has not been made.
+    #[inline]
+    pub fn new(lock: &'l RangeLock<D, S>) -> Self {
+        Self {
+            lock,
+            waiter: Waiter::new(Mode::Read),
+            parts: [const { MaybeUninit::uninit() }; PARTS],
+            parts_len: 0,
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Waits until no earlier request for any of the pages writes. May sleep.
+    #[inline]
+    pub fn read<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Guard<'r, 'l, Read, D, S> {
+        Guard::new(self.acquire(ranges.into(), Mode::Read))
+    }
+
+    /// Waits until there is no earlier request for any of the pages. May sleep.
+    #[inline]
+    pub fn write<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Guard<'r, 'l, Write, D, S> {
+        Guard::new(self.acquire(ranges.into(), Mode::Write))
+    }
+
+    /// As [`Request::read`], unless a fatal signal comes first. May sleep.
+    #[inline]
+    pub fn read_killable<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Result<Guard<'r, 'l, Read, D, S>, Killed> {
+        let acquired = self.acquire_killable(ranges.into(), Mode::Read);
+        acquired.map(Guard::new)
+    }
+
+    /// As [`Request::write`], unless a fatal signal comes first. May sleep.
+    #[inline]
+    pub fn write_killable<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Result<Guard<'r, 'l, Write, D, S>, Killed> {
+        let acquired = self.acquire_killable(ranges.into(), Mode::Write);
+        acquired.map(Guard::new)
+    }
+
+    /// The guard, if nothing is in the way. Does not sleep.
+    #[inline]
+    pub fn try_read<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Option<Guard<'r, 'l, Read, D, S>> {
+        let acquired = self.try_acquire(ranges.into(), Mode::Read);
+        acquired.map(Guard::new)
+    }
+
+    /// The guard, if nothing is in the way. Does not sleep.
+    #[inline]
+    pub fn try_write<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Option<Guard<'r, 'l, Write, D, S>> {
+        let acquired = self.try_acquire(ranges.into(), Mode::Write);
+        acquired.map(Guard::new)
+    }
+
+    #[inline]
+    fn acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> &Self {
+        let this = self.prepare(ranges, mode);
+        if this.enter() == Turn::Later {
+            this.wait(Sleep::Uninterruptible);
+        }
+        this
+    }
+
+    #[inline]
+    fn acquire_killable(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Result<&Self, Killed> {
+        let this = self.prepare(ranges, mode);
+        if this.enter() == Turn::Later && !this.wait(Sleep::Killable) {
+            this.leave()?;
+        }
+        Ok(this)
+    }
+
+    #[inline]
+    fn try_acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Option<&Self> {
+        let this = self.prepare(ranges, mode);
+        let locked = this.lock.lock_places(this.parts());
+        if this.count_conflicts() != 0 {
+            this.parts().for_each(|part| part.place.set(None));
+            return None;
+        }
+        this.insert(&locked);
+        drop(locked);
+        Some(this)
+    }
+
+    /// Cuts the ranges into parts, none of which is in a tree yet.
+    #[inline]
+    fn prepare(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> &Self {
+        // SAFETY: Nothing is moved out of it, and from here on it is only used shared.
+        let this = unsafe { self.get_unchecked_mut() };
+        // A guard that was leaked.
+        this.release_all();
+        this.waiter = Waiter::new(mode);
+        this.parts_len = 0;
+        for interval in waiter::parts(ranges) {
+            let part = Part::new(interval, Place::of::<D, S>(interval));
+            this.parts[this.parts_len].write(part);
+            // INVARIANT: Just initialised. It enters its tree before anything
+            // else happens with the request.
+            this.parts_len += 1;
+        }
+        this
+    }
+
+    #[inline]
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts[..self.parts_len].iter().map(|part| {
+            // SAFETY: By the type invariants.
+            unsafe { part.assume_init_ref() }
+        })
+    }
+
+    /// The parts that are in a tree, and their places.
+    #[inline]
+    fn placed(&self) -> impl Iterator<Item = (&Part, Place)> {
+        self.parts()
+            .filter_map(|part| Some((part, part.place.get()?)))
+    }
+
+    /// Gets in line.
+    #[inline]
+    fn enter(&self) -> Turn {
+        let locked = self.lock.lock_places(self.parts());
+        let pending = self.count_conflicts();
+        if pending != 0 {
+            // Before the spin locks go: then others may grant the request.
+            // Relaxed: they take one of these locks first.
+            self.waiter.pending.store(pending, Relaxed);
+            self.waiter.task.set(Some(Task::current()));
+        }
+        self.insert(&locked);
+        drop(locked);
+        match pending {
+            0 => Turn::Now,
+            _ => Turn::Later,
+        }
+    }
+
+    /// Counts what is in the way of the request. The spin locks are held.
+    #[inline]
+    fn count_conflicts(&self) -> u32 {
+        let mode = self.waiter.mode.get();
+        let mut pending = 0;
+        for (part, place) in self.placed() {
+            let interval = part.node.interval();
+            self.lock.for_each_related(place, |trees| {
+                pending += trees.count_conflicts(interval, mode);
+            });
+        }
+        pending
+    }
+
+    /// Puts the parts into the trees.
+    #[inline]
+    fn insert(&self, locked: &Locked<'_, D, S>) {
+        self.waiter.number.set(locked.next_number());
+        for (part, place) in self.placed() {
+            // SAFETY: The spin locks are held; part and waiter are pinned and
+            // shared, and taken out before their end (see `Drop`).
+            unsafe { self.lock.trees(place).insert(part, &self.waiter) };
+        }
+    }
+
+    /// Sleeps until the request is granted; false if it was killed before.
+    #[cold]
+    fn wait(&self, sleep: Sleep) -> bool {
+        // Acquire: pairs with the release in `Grants::publish`.
+        sleep_until(sleep, || self.waiter.granted.load(Acquire) != 0)
+    }
+
+    /// Gets out of the line, unless it is our turn just now.
+    #[cold]
+    pub(super) fn leave(&self) -> Result<(), Killed> {
+        let locked = self.lock.lock_places(self.parts());
+        // Relaxed: it is changed under one of these locks.
+        if self.waiter.pending.load(Relaxed) == 0 {
+            drop(locked);
+            self.wait(Sleep::Uninterruptible);
+            return Ok(());
+        }
+        let grants = self.trim_locked(|_| None);
+        drop(locked);
+        grants.publish();
+        self.waiter.task.take();
+        Err(Killed)
+    }
+
+    /// Gives back what `keep` does not keep of each part: a prefix, a suffix,
+    /// or all.
+    #[inline]
+    pub(super) fn trim(&self, keep: impl Fn(Interval) -> Option<Interval>) {
+        let changed = |part: &&Part| {
+            let interval = part.node.interval();
+            keep(interval) != Some(interval)
+        };
+        let locked = self.lock.lock_places(self.parts().filter(changed));
+        let grants = self.trim_locked(keep);
+        drop(locked);
+        grants.publish();
+    }
+
+    /// The caller holds the spin locks of the parts that change.
+    #[inline]
+    fn trim_locked(&self, keep: impl Fn(Interval) -> Option<Interval>) -> Grants {
+        let mut grants = Grants::new();
+        for (part, place) in self.placed() {
+            let old = part.node.interval();
+            let kept = keep(old);
+            if kept == Some(old) {
+                continue;
+            }
+            let trees = self.lock.trees(place);
+            // SAFETY: The spin locks are held, and it has a place.
+            unsafe { trees.remove(part, &self.waiter) };
+            match kept {
+                None => part.place.set(None),
+                Some(kept) => {
+                    part.node.set_interval(kept);
+                    // SAFETY: As in `insert`; the place of an interval is that of what it was cut from.
+                    unsafe { trees.insert(part, &self.waiter) };
+                }
+            }
+            if part.is_in_the_way() {
+                let still = |other: Interval| kept.is_some_and(|k| k.intersect(other).is_some());
+                self.let_pass(place, old, |other, _| still(other), &mut grants);
+            }
+        }
+        grants
+    }
+
+    /// One less is in the way of each later request that conflicts with `old`
+    /// as it was held and for which `blocked` is false now.
+    #[cold]
+    fn let_pass(
+        &self,
+        place: Place,
+        old: Interval,
+        blocked: impl Fn(Interval, Mode) -> bool,
+        grants: &mut Grants,
+    ) {
+        self.lock.for_each_related(place, |trees| {
+            trees.let_pass(&self.waiter, old, &blocked, grants);
+        });
+    }
+
+    #[inline]
+    pub(super) fn release_all(&self) {
+        if self.placed().next().is_some() {
+            self.trim(|_| None);
+        }
+    }
+
+    /// From writing to reading: later readers have one less in their way.
+    pub(super) fn downgrade(&self) {
+        let locked = self.lock.lock_places(self.parts());
+        let mut grants = Grants::new();
+        for (part, place) in self.placed() {
+            if part.is_in_the_way() {
+                let blocked = |_, mode| mode == Mode::Write;
+                self.let_pass(place, part.node.interval(), blocked, &mut grants);
+            }
+            // SAFETY: The spin locks are held, and it has a place.
+            unsafe { self.lock.trees(place).remove(part, &self.waiter) };
+        }
+        self.waiter.mode.set(Mode::Read);
+        for (part, place) in self.placed() {
+            // SAFETY: As in `insert`.
+            unsafe { self.lock.trees(place).insert(part, &self.waiter) };
+        }
+        drop(locked);
+        grants.publish();
+    }
+}
+
+/// What tests do in single steps.
+#[cfg(test)]
+impl<const D: usize, const S: usize> Request<'_, D, S> {
+    pub(super) fn enter_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) {
+        let this = self.prepare(ranges, mode);
+        if this.enter() == Turn::Now {
+            this.waiter.granted.store(1, Relaxed);
+        }
+    }
+
+    pub(super) fn try_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> bool {
+        let got = self.try_acquire(ranges, mode);
+        if let Some(this) = got {
+            this.waiter.granted.store(1, Relaxed);
+        }
+        got.is_some()
+    }
+
+    pub(super) fn is_granted_for_test(&self) -> bool {
+        self.waiter.granted.load(Relaxed) != 0
+    }
+}
+
+impl<const D: usize, const S: usize> Drop for Request<'_, D, S> {
+    #[inline]
+    fn drop(&mut self) {
+        // For guards that were leaked: no tree may keep a part.
+        self.release_all();
+    }
+}
+
+/// A range that is held, until dropped.
+#[must_use = "the range is released immediately when the guard is unused"]
+pub struct Guard<'r, 'l, M, const D: usize, const S: usize> {
+    request: &'r Request<'l, D, S>,
+    /// As for other locks' guards, it stays with the task that got it.
+    _mode: PhantomData<(M, *mut ())>,
+}
+
+// SAFETY: What can be done with a shared guard can be done by any task.
+unsafe impl<M, const D: usize, const S: usize> Sync for Guard<'_, '_, M, D, S> {}
+
+impl<'r, 'l, M, const D: usize, const S: usize> Guard<'r, 'l, M, D, S> {
+    #[inline]
+    fn new(request: &'r Request<'l, D, S>) -> Self {
+        Self {
+            request,
+            _mode: PhantomData,
+        }
+    }
+
+    /// Gives back all pages below `page`.
+    pub fn release_below(&mut self, page: u64) {
+        self.request.trim(|held| held.above(page));
+    }
+
+    /// Gives back `page` and all pages above it.
+    pub fn release_from(&mut self, page: u64) {
+        self.request.trim(|held| held.below(page));
+    }
+}
+
+impl<'r, 'l, const D: usize, const S: usize> Guard<'r, 'l, Write, D, S> {
+    /// Holds the range for reading from here on, without ever giving it back.
+    pub fn downgrade(self) -> Guard<'r, 'l, Read, D, S> {
+        let request = self.request;
+        core::mem::forget(self);
+        request.downgrade();
+        Guard::new(request)
+    }
+}
+
+impl<M, const D: usize, const S: usize> Drop for Guard<'_, '_, M, D, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.request.release_all();
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The lock itself: shards, domains and the root, and their spin locks.
+
+use super::{
+    super::sync::{Cell, NoPreempt, SpinLock},
+    place::{Place, Shards},
+    waiter::{Part, Trees, PARTS},
+};
+
+/// What lies in a line of its own.
+#[repr(align(64))]
+struct Line<T>(T);
+
+/// The requests whose places are the shards that hash to it.
+struct Shard {
+    lock: SpinLock,
+    /// The greatest number of any request that took `lock`.
+    clock: Cell<u64>,
+    trees: Trees,
+}
+
+/// Some shards, and the requests that are too large for one of them.
+struct Domain<const S: usize> {
+    trees: Line<Trees>,
+    shards: [Line<Shard>; S],
+}
+
+/// A reader/writer lock over page intervals, of `D` domains of `S` shards
+/// (both powers of two).
+///
+/// More domains help requests of up to 1 GiB in different GiB, more shards
+/// those of up to 2 MiB; a request takes one spin lock for up to 2 MiB, `S`
+/// for up to 1 GiB and `D * S` beyond. Intervals that cross one boundary of
+/// these granules are cut in two.
+///
+/// # Invariants
+///
+/// The trees of a place are changed under the spin locks of all its shards,
+/// and read under one of them at least.
+pub struct RangeLock<const D: usize, const S: usize> {
+    trees: Line<Trees>,
+    domains: [Domain<S>; D],
+}
+
+// SAFETY: All it has is guarded by spin locks, by the type invariants.
+unsafe impl<const D: usize, const S: usize> Send for RangeLock<D, S> {}
+// SAFETY: As above.
+unsafe impl<const D: usize, const S: usize> Sync for RangeLock<D, S> {}
+
+impl<const D: usize, const S: usize> Default for RangeLock<D, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const D: usize, const S: usize> RangeLock<D, S> {
+    /// A free lock.
+    pub fn new() -> Self {
+        let shard = |_| {
+            Line(Shard {
+                lock: SpinLock::new(),
+                clock: Cell::new(0),
+                trees: Trees::new(),
+            })
+        };
+        Self {
+            trees: Line(Trees::new()),
+            domains: core::array::from_fn(|_| Domain {
+                trees: Line(Trees::new()),
+                shards: core::array::from_fn(shard),
+            }),
+        }
+    }
+
+    /// Whether there is no request.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let mut empty = true;
+        self.for_each_related(Place::Root, |trees| empty &= trees.is_empty());
+        empty
+    }
+
+    pub(super) fn trees(&self, place: Place) -> &Trees {
+        match place {
+            Place::Shard { domain, shard } => &self.domains[domain].shards[shard].0.trees,
+            Place::Domain(domain) => &self.domains[domain].trees.0,
+            Place::Root => &self.trees.0,
+        }
+    }
+
+    fn shard(&self, index: usize) -> &Shard {
+        &self.domains[index / S].shards[index % S].0
+    }
+
+    /// The places where an overlapping request can stand: that of the part
+    /// itself, those above it, and those below it.
+    #[inline]
+    pub(super) fn for_each_related(&self, place: Place, mut visit: impl FnMut(&Trees)) {
+        visit(&self.trees.0);
+        match place {
+            Place::Shard { domain, shard } => {
+                let domain = &self.domains[domain];
+                visit(&domain.trees.0);
+                visit(&domain.shards[shard].0.trees);
+            }
+            Place::Domain(domain) => self.domains[domain].for_each(&mut visit),
+            Place::Root => self.domains.iter().for_each(|d| d.for_each(&mut visit)),
+        }
+    }
+
+    /// Takes the spin locks of the places of `parts`, in ascending order.
+    #[inline]
+    pub(super) fn lock_places<'p>(
+        &self,
+        parts: impl Iterator<Item = &'p Part>,
+    ) -> Locked<'_, D, S> {
+        let mut spans = Spans::none();
+        parts
+            .filter_map(|part| part.place.get())
+            .for_each(|place| spans.add(place.shards::<D, S>()));
+        let no_preempt = NoPreempt::new();
+        spans.for_each(|index| self.shard(index).lock.lock());
+        Locked {
+            lock: self,
+            spans,
+            _no_preempt: no_preempt,
+        }
+    }
+}
+
+impl<const S: usize> Domain<S> {
+    fn for_each(&self, mut visit: impl FnMut(&Trees)) {
+        visit(&self.trees.0);
+        self.shards.iter().for_each(|shard| visit(&shard.0.trees));
+    }
+}
+
+/// Spans of shards, in ascending order of their first.
+struct Spans {
+    spans: [Shards; PARTS],
+    len: usize,
+}
+
+impl Spans {
+    const fn none() -> Self {
+        let spans = [Shards { first: 0, end: 0 }; PARTS];
+        Self { spans, len: 0 }
+    }
+
+    #[inline]
+    fn add(&mut self, span: Shards) {
+        let mut at = self.len;
+        while at > 0 && self.spans[at - 1].first > span.first {
+            self.spans[at] = self.spans[at - 1];
+            at -= 1;
+        }
+        self.spans[at] = span;
+        self.len += 1;
+    }
+
+    /// Each shard of any span once, in ascending order.
+    #[inline]
+    fn for_each(&self, mut visit: impl FnMut(usize)) {
+        let mut next = 0;
+        for span in &self.spans[..self.len] {
+            (span.first.max(next)..span.end).for_each(&mut visit);
+            next = next.max(span.end);
+        }
+    }
+}
+
+/// The spin locks of some places, held until dropped.
+pub(super) struct Locked<'a, const D: usize, const S: usize> {
+    lock: &'a RangeLock<D, S>,
+    spans: Spans,
+    _no_preempt: NoPreempt,
+}
+
+impl<const D: usize, const S: usize> Locked<'_, D, S> {
+    /// A number higher than that of any request that took one of these locks
+    /// before (Lamport's logical clock: an event for each shard).
+    #[inline]
+    pub(super) fn next_number(&self) -> u64 {
+        let mut number = 0;
+        self.spans
+            .for_each(|index| number = number.max(self.lock.shard(index).clock.get()));
+        number += 1;
+        self.spans
+            .for_each(|index| self.lock.shard(index).clock.set(number));
+        number
+    }
+}
+
+impl<const D: usize, const S: usize> Drop for Locked<'_, D, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.spans.for_each(|index| {
+            // SAFETY: Taken by `lock_places`.
+            unsafe { self.lock.shard(index).lock.unlock() }
+        });
+    }
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Random requests, one after the other, against a naive list of them.
+
+extern crate std;
+
+use core::pin::Pin;
+use std::{boxed::Box, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::{super::interval::Interval, request::Request, Mode, RangeLock, Ranges};
+
+const DOMAINS: usize = 2;
+const SHARDS: usize = 2;
+type Lock = RangeLock<DOMAINS, SHARDS>;
+
+/// Where intervals of the tests begin and end: inside granules of both sizes,
+/// at their edges, and far from each other.
+const MARKS: [u64; 20] = [
+    0,
+    1,
+    2,
+    3,
+    510,
+    511,
+    512,
+    513,
+    1023,
+    1024,
+    1536,
+    (1 << 18) - 1,
+    1 << 18,
+    (1 << 18) + 1,
+    (1 << 18) + 512,
+    1 << 19,
+    (1 << 19) + 1,
+    1 << 20,
+    (1 << 20) + 600,
+    u64::MAX,
+];
+
+/// The spans between two marks next to each other, as bits.
+type Atoms = u32;
+
+fn atoms(interval: Interval) -> Atoms {
+    let inside = |w: &[u64]| interval.start() <= w[0] && w[1] <= interval.end();
+    MARKS
+        .windows(2)
+        .enumerate()
+        .filter(|(_, w)| inside(w))
+        .map(|(i, _)| 1 << i)
+        .sum()
+}
+
+fn between(from: usize, to: usize) -> Interval {
+    Interval::new(MARKS[from], MARKS[to]).unwrap()
+}
+
+/// What is done in one step. Numbers are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Enter(Mode, (usize, usize), Option<(usize, usize)>),
+    Try(Mode, (usize, usize), Option<(usize, usize)>),
+    Release(usize),
+    ReleaseBelow(usize, usize),
+    ReleaseFrom(usize, usize),
+    Downgrade(usize),
+    Leave(usize),
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![Just(Mode::Read), Just(Mode::Write)]
+}
+
+fn span() -> impl Strategy<Value = (usize, usize)> {
+    let any = (0..MARKS.len() - 1, 0..MARKS.len() - 1).prop_map(|(a, b)| (a.min(b), a.max(b) + 1));
+    let short = (0..MARKS.len() - 2).prop_map(|a| (a, a + 1));
+    prop_oneof![3 => short, 2 => any, 1 => Just((0, MARKS.len() - 1))]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let request = || (mode(), span(), prop::option::weighted(0.2, span()));
+    let which = || 0..64usize;
+    let mark = || 0..MARKS.len();
+    prop_oneof![
+        6 => request().prop_map(|(m, a, b)| Step::Enter(m, a, b)),
+        2 => request().prop_map(|(m, a, b)| Step::Try(m, a, b)),
+        5 => which().prop_map(Step::Release),
+        2 => (which(), mark()).prop_map(|(w, m)| Step::ReleaseBelow(w, m)),
+        2 => (which(), mark()).prop_map(|(w, m)| Step::ReleaseFrom(w, m)),
+        1 => which().prop_map(Step::Downgrade),
+        2 => which().prop_map(Step::Leave),
+    ]
+}
+
+/// A request, and what the oracle knows of it.
+struct Entry<'l> {
+    request: Pin<Box<Request<'l, DOMAINS, SHARDS>>>,
+    mode: Mode,
+    atoms: Atoms,
+}
+
+/// The requests that have not been released, in the order of their arrival.
+struct World<'l> {
+    lock: &'l Lock,
+    entries: Vec<Entry<'l>>,
+}
+
+impl World<'_> {
+    /// Whether an earlier entry than number `at` is in conflict with these.
+    fn blocked(&self, at: usize, mode: Mode, atoms: Atoms) -> bool {
+        self.entries[..at]
+            .iter()
+            .any(|e| e.atoms & atoms != 0 && (e.mode == Mode::Write || mode == Mode::Write))
+    }
+
+    fn is_granted(&self, at: usize) -> bool {
+        let entry = &self.entries[at];
+        !self.blocked(at, entry.mode, entry.atoms)
+    }
+
+    /// The number of a granted (or a waiting) entry.
+    fn pick(&self, which: usize, granted: bool) -> Option<usize> {
+        let all: Vec<_> = (0..self.entries.len())
+            .filter(|&at| self.is_granted(at) == granted)
+            .collect();
+        (!all.is_empty()).then(|| all[which % all.len()])
+    }
+
+    fn ranges(a: (usize, usize), b: Option<(usize, usize)>) -> (Ranges, Atoms) {
+        let first = between(a.0, a.1);
+        let second = b.map(|b| between(b.0, b.1));
+        match second.and_then(|second| Some((Ranges::two(first, second)?, second))) {
+            Some((two, second)) => (two, atoms(first) | atoms(second)),
+            None => (first.into(), atoms(first)),
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Enter(mode, a, b) => {
+                let (ranges, atoms) = Self::ranges(a, b);
+                let mut request = Box::pin(Request::new(self.lock));
+                request.as_mut().enter_for_test(ranges, mode);
+                self.entries.push(Entry {
+                    request,
+                    mode,
+                    atoms,
+                });
+            }
+            Step::Try(mode, a, b) => {
+                let (ranges, atoms) = Self::ranges(a, b);
+                let mut request = Box::pin(Request::new(self.lock));
+                let got = request.as_mut().try_for_test(ranges, mode);
+                let expected = !self.blocked(self.entries.len(), mode, atoms);
+                assert_eq!(got, expected, "try");
+                if got {
+                    self.entries.push(Entry {
+                        request,
+                        mode,
+                        atoms,
+                    });
+                }
+            }
+            Step::Release(which) => {
+                if let Some(at) = self.pick(which, true) {
+                    self.entries.remove(at).request.release_all();
+                }
+            }
+            Step::ReleaseBelow(which, mark) => {
+                if let Some(at) = self.pick(which, true) {
+                    let entry = &mut self.entries[at];
+                    entry.request.trim(|held| held.above(MARKS[mark]));
+                    entry.atoms &= !((1 << mark) - 1);
+                }
+            }
+            Step::ReleaseFrom(which, mark) => {
+                if let Some(at) = self.pick(which, true) {
+                    let entry = &mut self.entries[at];
+                    entry.request.trim(|held| held.below(MARKS[mark]));
+                    entry.atoms &= (1 << mark) - 1;
+                }
+            }
+            Step::Downgrade(which) => {
+                if let Some(at) = self.pick(which, true) {
+                    let entry = &mut self.entries[at];
+                    if entry.mode == Mode::Write {
+                        entry.request.downgrade();
+                        entry.mode = Mode::Read;
+                    }
+                }
+            }
+            Step::Leave(which) => {
+                if let Some(at) = self.pick(which, false) {
+                    let entry = self.entries.remove(at);
+                    assert!(entry.request.leave().is_err(), "it was not granted");
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            assert_eq!(
+                entry.request.is_granted_for_test(),
+                self.is_granted(at),
+                "request {at} of {}",
+                self.entries.len()
+            );
+        }
+    }
+}
+
+fn cases(default: u32) -> ProptestConfig {
+    ProptestConfig {
+        // PROPTEST_CASES overrides it.
+        cases: std::env::var("PROPTEST_CASES")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(default),
+        max_shrink_iters: 100_000,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    /// Exclusion, first come first served, no lost grant, partial release
+    /// exact: after each step the requests that are granted are those that no
+    /// earlier one is in conflict with.
+    #[test]
+    fn the_granted_are_those_without_an_earlier_conflict(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let lock = Lock::new();
+        let mut world = World { lock: &lock, entries: Vec::new() };
+        for step in steps {
+            world.apply(step);
+            world.check();
+        }
+        // Whatever is left goes in any order.
+        while !world.entries.is_empty() {
+            let at = world.pick(7, true).expect("the first is always granted");
+            world.entries.remove(at);
+            world.check();
+        }
+        prop_assert!(lock.is_empty());
+    }
+}
+
+#[test]
+fn a_leaked_guard_is_released_with_its_request() {
+    let lock = Lock::new();
+    {
+        let request = core::pin::pin!(Request::new(&lock));
+        core::mem::forget(request.write(between(0, 4)));
+    }
+    assert!(lock.is_empty());
+    let request = core::pin::pin!(Request::new(&lock));
+    assert!(request.try_write(between(0, 4)).is_some());
+}
+
+#[test]
+fn a_request_can_be_made_again() {
+    let lock = Lock::new();
+    let mut request = core::pin::pin!(Request::new(&lock));
+    for at in 0..4 {
+        let other = core::pin::pin!(Request::new(&lock));
+        let guard = request.as_mut().write(between(at, at + 1));
+        assert!(other.try_read(between(at, at + 1)).is_none());
+        drop(guard);
+    }
+}
+
+#[test]
+fn all_conflicts_with_any() {
+    let lock = Lock::new();
+    let all = core::pin::pin!(Request::new(&lock));
+    let _all = all.read(Interval::ALL);
+    for at in 0..MARKS.len() - 1 {
+        let one = core::pin::pin!(Request::new(&lock));
+        assert!(one.try_write(between(at, at + 1)).is_none());
+        let one = core::pin::pin!(Request::new(&lock));
+        assert!(one.try_read(between(at, at + 1)).is_some());
+    }
+}
