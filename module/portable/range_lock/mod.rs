@@ -37,13 +37,15 @@
 //! allocates, and so never fails. When a request has been released no other
 //! task has a pointer to it.
 
+mod guard;
 mod place;
 mod request;
 mod shards;
 mod tree;
 mod waiter;
 
-pub use request::{Guard, Killed, Read, Request, Write};
+pub use guard::{Guard, Killed, Queued, Read, Write};
+pub use request::Request;
 pub use shards::RangeLock;
 pub use waiter::{Mode, Ranges};
 

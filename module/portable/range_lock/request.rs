@@ -2,25 +2,18 @@
 
 //! Requests and guards: taking the lock and giving it back.
 
-use core::{
-    marker::{PhantomData, PhantomPinned},
-    mem::MaybeUninit,
-    pin::Pin,
-};
+use core::{marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use super::{
     super::{
         interval::Interval,
         sync::{sleep_until, Acquire, Relaxed, Sleep, Task},
     },
+    guard::{Guard, Killed, Queued, Read, Turn, Write},
     place::Place,
     shards::{Locked, RangeLock},
     waiter::{self, Grants, Mode, Part, Ranges, Waiter, PARTS},
 };
-
-/// A fatal signal ended the wait for a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Killed;
 
 /// A request for a range of a lock, to be pinned where it is used:
 ///
@@ -51,22 +44,6 @@ unsafe impl<const D: usize, const S: usize> Send for Request<'_, D, S> {}
 // SAFETY: As above.
 unsafe impl<const D: usize, const S: usize> Sync for Request<'_, D, S> {}
 
-/// Marks a guard whose range is held for reading.
-#[derive(Debug)]
-pub enum Read {}
-/// Marks a guard whose range is held for writing.
-#[derive(Debug)]
-pub enum Write {}
-
-/// Whether a request has to wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// It has the lock.
-    Now,
-    /// Something is in its way.
-    Later,
-}
-
 impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     /// A request that has not been made.
     #[inline]
@@ -80,13 +57,31 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         }
     }
 
+    /// Gets in line to read. Does not sleep.
+    #[inline]
+    pub fn queue_read<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Queued<'r, 'l, Read, D, S> {
+        self.queue(ranges.into(), Mode::Read)
+    }
+
+    /// Gets in line to write. Does not sleep.
+    #[inline]
+    pub fn queue_write<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Queued<'r, 'l, Write, D, S> {
+        self.queue(ranges.into(), Mode::Write)
+    }
+
     /// Waits until no earlier request for any of the pages writes. May sleep.
     #[inline]
     pub fn read<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
     ) -> Guard<'r, 'l, Read, D, S> {
-        Guard::new(self.acquire(ranges.into(), Mode::Read))
+        self.queue_read(ranges).wait()
     }
 
     /// Waits until there is no earlier request for any of the pages. May sleep.
@@ -95,7 +90,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
     ) -> Guard<'r, 'l, Write, D, S> {
-        Guard::new(self.acquire(ranges.into(), Mode::Write))
+        self.queue_write(ranges).wait()
     }
 
     /// As [`Request::read`], unless a fatal signal comes first. May sleep.
@@ -104,8 +99,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
     ) -> Result<Guard<'r, 'l, Read, D, S>, Killed> {
-        let acquired = self.acquire_killable(ranges.into(), Mode::Read);
-        acquired.map(Guard::new)
+        self.queue_read(ranges).wait_killable()
     }
 
     /// As [`Request::write`], unless a fatal signal comes first. May sleep.
@@ -114,8 +108,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
     ) -> Result<Guard<'r, 'l, Write, D, S>, Killed> {
-        let acquired = self.acquire_killable(ranges.into(), Mode::Write);
-        acquired.map(Guard::new)
+        self.queue_write(ranges).wait_killable()
     }
 
     /// The guard, if nothing is in the way. Does not sleep.
@@ -139,21 +132,13 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     }
 
     #[inline]
-    fn acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> &Self {
+    fn queue<'r, M>(
+        self: Pin<&'r mut Self>,
+        ranges: Ranges,
+        mode: Mode,
+    ) -> Queued<'r, 'l, M, D, S> {
         let this = self.prepare(ranges, mode);
-        if this.enter() == Turn::Later {
-            this.wait(Sleep::Uninterruptible);
-        }
-        this
-    }
-
-    #[inline]
-    fn acquire_killable(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Result<&Self, Killed> {
-        let this = self.prepare(ranges, mode);
-        if this.enter() == Turn::Later && !this.wait(Sleep::Killable) {
-            this.leave()?;
-        }
-        Ok(this)
+        Queued::new(this, this.enter())
     }
 
     #[inline]
@@ -249,7 +234,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     /// Sleeps until the request is granted; false if it was killed before.
     #[cold]
-    fn wait(&self, sleep: Sleep) -> bool {
+    pub(super) fn wait(&self, sleep: Sleep) -> bool {
         // Acquire: pairs with the release in `Grants::publish`.
         sleep_until(sleep, || self.waiter.granted.load(Acquire) != 0)
     }
@@ -386,53 +371,5 @@ impl<const D: usize, const S: usize> Drop for Request<'_, D, S> {
     fn drop(&mut self) {
         // For guards that were leaked: no tree may keep a part.
         self.release_all();
-    }
-}
-
-/// A range that is held, until dropped.
-#[must_use = "the range is released immediately when the guard is unused"]
-pub struct Guard<'r, 'l, M, const D: usize, const S: usize> {
-    request: &'r Request<'l, D, S>,
-    /// As for other locks' guards, it stays with the task that got it.
-    _mode: PhantomData<(M, *mut ())>,
-}
-
-// SAFETY: What can be done with a shared guard can be done by any task.
-unsafe impl<M, const D: usize, const S: usize> Sync for Guard<'_, '_, M, D, S> {}
-
-impl<'r, 'l, M, const D: usize, const S: usize> Guard<'r, 'l, M, D, S> {
-    #[inline]
-    fn new(request: &'r Request<'l, D, S>) -> Self {
-        Self {
-            request,
-            _mode: PhantomData,
-        }
-    }
-
-    /// Gives back all pages below `page`.
-    pub fn release_below(&mut self, page: u64) {
-        self.request.trim(|held| held.above(page));
-    }
-
-    /// Gives back `page` and all pages above it.
-    pub fn release_from(&mut self, page: u64) {
-        self.request.trim(|held| held.below(page));
-    }
-}
-
-impl<'r, 'l, const D: usize, const S: usize> Guard<'r, 'l, Write, D, S> {
-    /// Holds the range for reading from here on, without ever giving it back.
-    pub fn downgrade(self) -> Guard<'r, 'l, Read, D, S> {
-        let request = self.request;
-        core::mem::forget(self);
-        request.downgrade();
-        Guard::new(request)
-    }
-}
-
-impl<M, const D: usize, const S: usize> Drop for Guard<'_, '_, M, D, S> {
-    #[inline]
-    fn drop(&mut self) {
-        self.request.release_all();
     }
 }
