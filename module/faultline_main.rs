@@ -19,7 +19,7 @@ use kernel::{
     sync::rcu,
 };
 
-use driver::{device::Device, live};
+use driver::{device::Device, live, policy::Policy};
 
 module! {
     type: Faultline,
@@ -41,8 +41,12 @@ struct Faultline {
 
 impl kernel::InPlaceModule for Faultline {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let policy = Policy::of_new_spaces().inspect_err(|_| {
+            pr_err!("no such policy; parameter policy takes global or range\n");
+        });
         let debugfs = debugfs::Dir::new(c_str!("faultline"));
         try_pin_init!(Self {
+            _: { policy?; },
             live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
             debugfs: debugfs.clone(),
             // Last: from here on spaces can be opened.

@@ -44,7 +44,7 @@ impl MiscDevice for Device {
     fn show_fdinfo(space: ArcBorrow<'_, Space>, m: &SeqFile, _file: &File) {
         let mut stats = faultline_stats::default();
         space.stats.fill(&mut stats);
-        seq_print!(m, "faultline-policy:\tglobal\n");
+        seq_print!(m, "faultline-policy:\t{}\n", space.lock.policy().name());
         seq_print!(m, "faultline-regions:\t{}\n", stats.regions);
         seq_print!(m, "faultline-pages:\t{}\n", space.held.get());
         seq_print!(m, "faultline-max-pages:\t{}\n", space.held.limit());

@@ -80,9 +80,15 @@ impl Space {
         result
     }
 
-    /// Policy `global`: no region changes while a fault is handled.
+    /// No region of the page changes while the fault is handled.
     fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let _guard = self.lock.read_killable().map_err(|_| Failure::Killed)?;
+        let page = fault.pgoff() as u64;
+        self.lock
+            .read_page(page, || self.handle_page(fault, access))
+            .unwrap_or(Err(Failure::Killed))
+    }
+
+    fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
         let protection = self.protection_at(fault.pgoff()).ok_or(Failure::NoRegion)?;
         if !protection.allows(access) {
             return Err(Failure::Denied);

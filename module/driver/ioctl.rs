@@ -14,7 +14,6 @@ use kernel::{
 
 use super::{
     ops::{MapRequest, Placement},
-    policy::Policy,
     space::{Space, SPACE_PAGES},
 };
 use crate::{
@@ -178,9 +177,10 @@ impl Space {
             return Err(EINVAL);
         }
         if policy.flags & FAULTLINE_POLICY_SET != 0 {
-            Policy::try_from(policy.policy)?;
+            self.lock.set_policy(policy.policy.try_into()?)?;
+        } else {
+            policy.policy = self.lock.policy() as u32;
         }
-        policy.policy = Policy::Global.into();
         Ok(())
     }
 

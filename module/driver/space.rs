@@ -3,22 +3,21 @@
 //! A space: regions, pages, and the lock over both.
 
 use kernel::{
-    c_str,
     prelude::*,
-    static_lock_class,
     sync::{rcu, Arc},
 };
 
 use super::{
     directory::Directory,
     live::{self, Live},
+    policy::Policy,
     region::Region,
+    space_lock::{Change, SpaceLock},
     stats::{Counter, Stats},
 };
 use crate::{
     kern::{
-        inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple,
-        rwsem::RwSemaphore, uapi,
+        inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
@@ -34,9 +33,9 @@ pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
 /// One open of the device.
 #[pin_data]
 pub(crate) struct Space {
-    /// Policy `global`: faults and queries read, changes write.
+    /// What faults and queries take for reading and changes for writing.
     #[pin]
-    pub(crate) lock: RwSemaphore,
+    pub(crate) lock: SpaceLock,
     /// The regions, by page. Written under `lock`, read under it or RCU.
     #[pin]
     pub(crate) regions: RcuMaple<Region>,
@@ -57,7 +56,7 @@ impl Space {
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             try_pin_init!(Self {
-                lock <- RwSemaphore::new(c_str!("Space::lock"), static_lock_class!()),
+                lock <- SpaceLock::new(Policy::of_new_spaces()?),
                 regions <- RcuMaple::new(),
                 directory <- Directory::new(),
                 held <- PageCount::new(param::max_pages()),
@@ -79,13 +78,17 @@ impl Space {
     }
 
     /// Removes the pages of `range`, whose regions have been removed: zaps
-    /// them in every window, then frees them. May sleep.
-    pub(crate) fn discard(&self, range: Interval) {
-        let removed = self.directory.remove(range, |first, pages| {
+    /// them in every window, then frees them. Gives the lock of the pages back
+    /// on the way, as far as it gets. May sleep.
+    pub(crate) fn discard(&self, range: Interval, held: &mut Change<'_>) {
+        let zap = |first, pages| {
             if !cfg!(faultline_busted_skip_zap) {
                 self.inode.unmap_pages(first, pages);
             }
-        });
+        };
+        let removed = self
+            .directory
+            .remove(range, zap, |page| held.done_below(page));
         self.held.sub(removed);
         self.stats.add(Counter::PagesRemoved, removed as i64);
     }

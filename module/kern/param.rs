@@ -2,12 +2,20 @@
 
 //! Module parameters. Declared in C (`shims.c`), so that sysfs shows them.
 
+use kernel::str::{CStr, CStrExt};
+
 use super::bindings;
 
 /// Pages a new space may hold.
 pub(crate) fn max_pages() -> u64 {
     // SAFETY: No requirements.
     unsafe { bindings::faultline_param_max_pages() }
+}
+
+/// The name of the policy of a new space.
+pub(crate) fn policy() -> &'static CStr {
+    // SAFETY: A string that does not change while the module is loaded.
+    unsafe { CStr::from_char_ptr(bindings::faultline_param_policy()) }
 }
 
 /// How long each UNMAP sleeps while it holds the space's lock, in milliseconds.

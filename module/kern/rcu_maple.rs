@@ -103,8 +103,9 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
             })
     }
 
-    fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
-        let mut mas = c::ma_state {
+    /// `MA_STATE()`
+    fn state(&self, index: usize) -> c::ma_state {
+        c::ma_state {
             tree: self.tree.get(),
             index,
             last: index,
@@ -115,44 +116,58 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
             mas_flags: 0,
             store_type: c::store_type_wr_invalid,
             ..Default::default()
-        };
+        }
+    }
+
+    fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
+        let mut mas = self.state(index);
         let _rcu = rcu::read_lock();
         // SAFETY: `mas` is initialised as MA_STATE() does, and used in one RCU read section.
         let found = unsafe { c::mas_find(&mut mas, last) };
         (!found.is_null()).then_some((mas.index, mas.last, found.cast()))
     }
 
-    /// Puts `new` at the lowest free `size` indices within `[min, max]`, and
-    /// returns the first of them. `EBUSY` if there are none, `ENOMEM`. May sleep.
-    ///
-    /// On failure `new` is given back, and the tree is as it was.
-    pub(crate) fn insert_lowest(
+    /// The first of the lowest `size` free indices within `[min, max]`, a
+    /// moment ago. Holds the tree's spin lock.
+    pub(crate) fn find_gap(&self, size: usize, min: usize, max: usize) -> Option<usize> {
+        let mut mas = self.state(0);
+        // SAFETY: By the type invariants.
+        let lock = unsafe { &raw mut (*self.tree.get()).__bindgen_anon_1.ma_lock };
+        // SAFETY: It is initialised.
+        unsafe { c::spin_lock(lock) };
+        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
+        let found = to_result(unsafe { c::mas_empty_area(&mut mas, min, max, size) });
+        // SAFETY: Just taken.
+        unsafe { c::spin_unlock(lock) };
+        found.ok().map(|()| mas.index)
+    }
+
+    /// Puts `new` at `[first, last]`, if nothing is there. Returns whether it
+    /// did; `ENOMEM`. May sleep.
+    pub(crate) fn insert(
         &self,
-        new: RcuBox<T>,
-        size: usize,
-        min: usize,
-        max: usize,
-    ) -> Result<usize, (Error, RcuBox<T>)> {
+        first: usize,
+        last: usize,
+        new: &mut Option<RcuBox<T>>,
+    ) -> Result<bool> {
+        let Some(object) = new.take() else {
+            return Err(EINVAL);
+        };
         let _writer = self.writer.lock();
-        let new = new.into_raw();
-        let mut first = 0;
+        let raw = object.into_raw();
         // INVARIANT: On success the object stands in one slot.
         // SAFETY: By the type invariants.
         let inserted = to_result(unsafe {
-            c::mtree_alloc_range(
-                self.tree.get(),
-                &mut first,
-                new.cast(),
-                size,
-                min,
-                max,
-                c::GFP_KERNEL,
-            )
+            c::mtree_insert_range(self.tree.get(), first, last, raw.cast(), c::GFP_KERNEL)
         });
-        match inserted {
-            Ok(()) => Ok(first),
+        if inserted.is_err() {
             // SAFETY: It was not inserted.
-            Err(error) => Err((error, unsafe { RcuBox::from_raw(new) })),
+            *new = Some(unsafe { RcuBox::from_raw(raw) });
+        }
+        match inserted {
+            Ok(()) => Ok(true),
+            Err(EEXIST) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -3,7 +3,8 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/module.h>
-#include <linux/sched/signal.h>
+#include <linux/preempt.h>
+#include <trace/events/lock.h>
 
 #include "shims.h"
 
@@ -14,6 +15,15 @@ MODULE_PARM_DESC(max_pages, "Pages a new space may hold (0: half of the machine'
 u64 faultline_param_max_pages(void)
 {
 	return max_pages ?: totalram_pages() / 2;
+}
+
+static char *policy = "global";
+module_param(policy, charp, 0444);
+MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");
+
+const char *faultline_param_policy(void)
+{
+	return policy;
 }
 
 #ifdef faultline_test_hooks
@@ -40,6 +50,71 @@ void faultline_mutex_lock(struct mutex *lock)
 int faultline_mutex_lock_killable(struct mutex *lock)
 {
 	return mutex_lock_killable(lock);
+}
+
+void faultline_arch_spin_lock(arch_spinlock_t *lock)
+{
+	arch_spin_lock(lock);
+}
+
+void faultline_arch_spin_unlock(arch_spinlock_t *lock)
+{
+	arch_spin_unlock(lock);
+}
+
+void faultline_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+void faultline_preempt_enable(void)
+{
+	preempt_enable();
+}
+
+void faultline_set_current_state(unsigned int state)
+{
+	set_current_state(state);
+}
+
+bool faultline_signal_pending_state(unsigned int state)
+{
+	return signal_pending_state(state, current);
+}
+
+void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
+				struct lock_class_key *key)
+{
+	lockdep_init_map_wait(map, name, key, 0, LD_WAIT_SLEEP);
+}
+
+void faultline_lockdep_acquire(struct lockdep_map *map, bool write, bool try)
+{
+	if (write)
+		rwsem_acquire(map, 0, try, _RET_IP_);
+	else
+		rwsem_acquire_read(map, 0, try, _RET_IP_);
+}
+
+void faultline_lockdep_acquired(struct lockdep_map *map)
+{
+	lock_acquired(map, _RET_IP_);
+}
+
+void faultline_lockdep_release(struct lockdep_map *map)
+{
+	rwsem_release(map, _RET_IP_);
+}
+
+void faultline_contention_begin(struct lockdep_map *map, bool write)
+{
+	lock_contended(map, _RET_IP_);
+	trace_contention_begin(map, write ? LCB_F_WRITE : LCB_F_READ);
+}
+
+void faultline_contention_end(struct lockdep_map *map, bool success)
+{
+	trace_contention_end(map, success ? 0 : -EINTR);
 }
 
 bool faultline_fatal_signal_pending(void)

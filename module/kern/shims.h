@@ -13,12 +13,35 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
 #include <linux/xarray.h>
 
 /* mutex */
 void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);
 void faultline_mutex_lock(struct mutex *lock);
 int faultline_mutex_lock_killable(struct mutex *lock);
+
+/* arch_spinlock_t, and preemption */
+void faultline_arch_spin_lock(arch_spinlock_t *lock);
+void faultline_arch_spin_unlock(arch_spinlock_t *lock);
+void faultline_preempt_disable(void);
+void faultline_preempt_enable(void);
+
+/* Sleeping */
+void faultline_set_current_state(unsigned int state);
+bool faultline_signal_pending_state(unsigned int state);
+
+/* A lock that lockdep does not know by itself: rwsem_acquire() and friends. */
+void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
+				struct lock_class_key *key);
+void faultline_lockdep_acquire(struct lockdep_map *map, bool write, bool try);
+void faultline_lockdep_acquired(struct lockdep_map *map);
+void faultline_lockdep_release(struct lockdep_map *map);
+
+/* trace_contention_begin() with lockdep's lock_contended(), and trace_contention_end(). */
+void faultline_contention_begin(struct lockdep_map *map, bool write);
+void faultline_contention_end(struct lockdep_map *map, bool success);
 
 /* fatal_signal_pending(current) */
 bool faultline_fatal_signal_pending(void);
@@ -57,6 +80,7 @@ void faultline_file_share_mapping(struct file *file, struct file *owner);
 
 /* Module parameters (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
+const char *faultline_param_policy(void);
 unsigned int faultline_param_delay_unmap_ms(void);
 
 #endif

@@ -4,4 +4,6 @@
 
 pub mod interval;
 pub mod protection;
+pub mod range_lock;
 pub mod split;
+pub(crate) use crate::kern::sync;

@@ -115,11 +115,12 @@ struct faultline_query {
 
 /*
  * POLICY: how a space locks. With FAULTLINE_POLICY_SET the policy is changed,
- * without it is reported.
+ * once every operation and fault in flight has ended; without it is reported.
  *
- * Errors: EINVAL (no such policy or flag), EFAULT.
+ * Errors: EINVAL (no such policy or flag), EINTR, EFAULT.
  */
 #define FAULTLINE_POLICY_GLOBAL		0	/* one reader/writer semaphore per space */
+#define FAULTLINE_POLICY_RANGE		2	/* a range lock: faults read one page, changes write theirs */
 
 #define FAULTLINE_POLICY_SET		0x1
 

@@ -36,37 +36,98 @@ impl Space {
     /// May sleep.
     pub(in super::super) fn map(&self, request: MapRequest) -> Result<u64> {
         let region = Region::new(request.protection)?;
-        let _guard = self.lock.write_killable()?;
         let first = match request.placement {
-            Placement::Lowest { hint, pages } => self.insert_lowest(region, hint, pages)?,
-            Placement::FixedNoReplace(range) if self.has_region_in(range) => {
-                return Err(EEXIST);
-            }
-            Placement::Fixed(range) | Placement::FixedNoReplace(range) => {
-                self.replace_regions(range, Some(region))?;
-                range.start()
-            }
+            Placement::Lowest { hint, pages } => self.map_lowest(region, hint, pages)?,
+            Placement::Fixed(range) => self.lock.write(range, |held| {
+                self.replace_regions(range, Some(region), held)?;
+                Ok(range.start())
+            })?,
+            Placement::FixedNoReplace(range) => self.lock.write(range, |held| {
+                if self.has_region_in(range) {
+                    return Err(EEXIST);
+                }
+                self.replace_regions(range, Some(region), held)?;
+                Ok(range.start())
+            })?,
         };
         self.stats.count(Counter::Maps);
         Ok(first)
     }
 
-    fn insert_lowest(&self, region: RcuBox<Region>, hint: u64, pages: u64) -> Result<u64> {
-        let insert = |region, min: u64| {
-            self.regions.insert_lowest(
-                region,
-                pages as usize,
-                min as usize,
-                SPACE_PAGES as usize - 1,
-            )
+    fn map_lowest(&self, region: RcuBox<Region>, hint: u64, pages: u64) -> Result<u64> {
+        let mut region = Some(region);
+        loop {
+            let insert = || self.insert_lowest(&mut region, hint, pages);
+            if let Some(first) = self.lock.write_if_global(insert)? {
+                return first;
+            }
+            if let Some(first) = self.insert_in_gap(&mut region, hint, pages)? {
+                return Ok(first);
+            }
+        }
+    }
+
+    /// Puts the region in the lowest free interval. The caller has locked the
+    /// whole space.
+    fn insert_lowest(
+        &self,
+        region: &mut Option<RcuBox<Region>>,
+        hint: u64,
+        pages: u64,
+    ) -> Result<u64> {
+        loop {
+            let gap = self.lowest_gap(hint, pages)?;
+            if self.fill_gap(gap, region)? {
+                return Ok(gap.start());
+            }
+        }
+    }
+
+    /// Puts the region in the lowest free interval that nobody is busy with, a
+    /// few of them tried; then waits for the lowest of all. `None` if the
+    /// interval was taken meanwhile, or the policy has changed.
+    fn insert_in_gap(
+        &self,
+        region: &mut Option<RcuBox<Region>>,
+        hint: u64,
+        pages: u64,
+    ) -> Result<Option<u64>> {
+        let mut from = hint;
+        for _ in 0..BUSY_GAPS_SKIPPED {
+            let gap = self.lowest_gap(from, pages)?;
+            let fill = || self.fill_gap(gap, region);
+            match self.lock.try_write_range(gap, fill) {
+                Some(filled) => return Ok(filled?.then_some(gap.start())),
+                None => from = gap.end(),
+            }
+        }
+        let gap = self.lowest_gap(hint, pages)?;
+        let filled = self.lock.write(gap, |_| self.fill_gap(gap, region))?;
+        Ok(filled.then_some(gap.start()))
+    }
+
+    /// Whether the gap, which the caller has locked, was one still; it has the
+    /// region now.
+    fn fill_gap(&self, gap: Interval, region: &mut Option<RcuBox<Region>>) -> Result<bool> {
+        let (first, last) = (gap.start() as usize, gap.last() as usize);
+        let filled = self.regions.insert(first, last, region)?;
+        self.stats.add(Counter::Regions, filled.into());
+        Ok(filled)
+    }
+
+    /// The lowest free interval from `from` on, or else from 0 on. `ENOMEM` if
+    /// there is none, as for mmap(2).
+    fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
+        let lowest = |min: u64| {
+            let last = SPACE_PAGES as usize - 1;
+            self.regions
+                .find_gap(pages as usize, min as usize, last)
+                .and_then(|first| Interval::new(first as u64, first as u64 + pages))
         };
-        let hinted = match insert(region, hint) {
-            Err((EBUSY | EINVAL, region)) if hint != 0 => insert(region, 0),
-            result => result,
-        };
-        // No interval is free: ENOMEM, as for mmap(2).
-        let first = hinted.map_err(|_| ENOMEM)?;
-        self.stats.add(Counter::Regions, 1);
-        Ok(first as u64)
+        let above = if from < SPACE_PAGES { lowest(from) } else { None };
+        above.or_else(|| lowest(0)).ok_or(ENOMEM)
     }
 }
+
+/// How many free intervals are passed over because somebody is busy with them.
+const BUSY_GAPS_SKIPPED: usize = 4;

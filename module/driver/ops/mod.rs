@@ -13,7 +13,7 @@ pub(super) use map::{MapRequest, Placement};
 
 use kernel::prelude::*;
 
-use super::{region::Region, space::Space, stats::Counter};
+use super::{region::Region, space::Space, space_lock::Change, stats::Counter};
 use crate::{
     kern::{
         rcu_box::RcuBox,
@@ -24,9 +24,13 @@ use crate::{
 
 impl Space {
     /// Puts `new`, or nothing, in place of all regions of `range`, and
-    /// discards the pages of the range. The caller holds the space's lock for
-    /// writing. May sleep.
-    fn replace_regions(&self, range: Interval, new: Option<RcuBox<Region>>) -> Result {
+    /// discards the pages of the range. May sleep.
+    fn replace_regions(
+        &self,
+        range: Interval,
+        new: Option<RcuBox<Region>>,
+        held: &mut Change<'_>,
+    ) -> Result {
         let added = i64::from(new.is_some());
         let mut remaining = 0;
         let retired = self.regions.replace(
@@ -46,7 +50,7 @@ impl Space {
             .add(Counter::Regions, added + remaining - removed);
         // Where there was no region there are no pages.
         if removed != 0 {
-            self.discard(range);
+            self.discard(range, held);
         }
         Ok(())
     }

@@ -11,10 +11,11 @@ impl Space {
     /// Removes all regions of `range`. When it has returned, no CPU can use a
     /// translation of theirs. `ENOMEM`, `EINTR`. May sleep.
     pub(in super::super) fn unmap(&self, range: Interval) -> Result {
-        let _guard = self.lock.write_killable()?;
-        #[cfg(faultline_test_hooks)]
-        delay();
-        self.replace_regions(range, None)?;
+        self.lock.write(range, |held| {
+            #[cfg(faultline_test_hooks)]
+            delay();
+            self.replace_regions(range, None, held)
+        })?;
         self.stats.count(Counter::Unmaps);
         Ok(())
     }

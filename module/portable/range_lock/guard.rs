@@ -108,6 +108,12 @@ impl<'r, 'l, M, const D: usize, const S: usize> Guard<'r, 'l, M, D, S> {
         }
     }
 
+    /// Whether any request has come to wait for a part of the range. Once it
+    /// has, this stays true.
+    pub fn is_contended(&self) -> bool {
+        self.request.is_contended()
+    }
+
     /// Gives back all pages below `page`.
     pub fn release_below(&mut self, page: u64) {
         self.request.trim(|held| held.above(page));

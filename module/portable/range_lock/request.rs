@@ -314,6 +314,10 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         });
     }
 
+    pub(super) fn is_contended(&self) -> bool {
+        self.parts().any(Part::is_in_the_way)
+    }
+
     #[inline]
     pub(super) fn release_all(&self) {
         if self.placed().next().is_some() {

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The lock of a space, under each policy.
+//!
+//! Whoever holds it, in whatever way, has a policy that does not change: to
+//! change it takes the semaphore for writing and the whole range lock.
+
+use core::pin::pin;
+
+use kernel::{
+    c_str,
+    prelude::*,
+    static_lock_class,
+    sync::atomic::{Atomic, Relaxed},
+};
+
+use super::policy::Policy;
+use crate::{
+    kern::{
+        range_lock::{self, RangeLock},
+        rwsem::{self, RwSemaphore},
+    },
+    portable::interval::Interval,
+};
+
+/// See the module.
+#[pin_data]
+pub(crate) struct SpaceLock {
+    policy: Atomic<u32>,
+    #[pin]
+    global: RwSemaphore,
+    #[pin]
+    range: RangeLock,
+}
+
+/// Pages that are locked for a change.
+pub(crate) enum Change<'a> {
+    Global(#[expect(dead_code, reason = "held, not used")] rwsem::WriteGuard<'a>),
+    Range(range_lock::Guard<'a, 'a, range_lock::Write>),
+}
+
+impl Change<'_> {
+    /// The change is done with all pages below `page`.
+    pub(crate) fn done_below(&mut self, page: u64) {
+        if let Self::Range(held) = self {
+            held.release_below_if_contended(page);
+        }
+    }
+}
+
+impl SpaceLock {
+    /// A free lock. May sleep; charged to the memory cgroup.
+    pub(crate) fn new(policy: Policy) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            policy: Atomic::new(policy as u32),
+            global <- RwSemaphore::new(c_str!("SpaceLock::global"), static_lock_class!()),
+            range <- RangeLock::new(c_str!("SpaceLock::range"), static_lock_class!()),
+        })
+    }
+
+    /// The policy, which may change any time unless the lock is held.
+    pub(crate) fn policy(&self) -> Policy {
+        // Relaxed: who holds the lock is ordered behind the last change by it;
+        // who does not looks again when it does.
+        Policy::try_from(self.policy.load(Relaxed)).unwrap_or(Policy::Global)
+    }
+
+    /// Changes the policy when nobody holds the lock. `EINTR`. May sleep.
+    pub(crate) fn set_policy(&self, policy: Policy) -> Result {
+        let _global = self.global.write_killable()?;
+        let request = pin!(self.range.request());
+        let _range = self.range.write_killable(request, Interval::ALL)?;
+        self.policy.store(policy as u32, Relaxed);
+        Ok(())
+    }
+
+    /// Runs `handle` with one page locked for reading. `EINTR`. May sleep.
+    pub(crate) fn read_page<R>(&self, page: u64, handle: impl FnOnce() -> R) -> Result<R> {
+        let range = Interval::new(page, page.wrapping_add(1)).ok_or(EINVAL)?;
+        loop {
+            match self.policy() {
+                Policy::Global => {
+                    let _held = self.global.read_killable()?;
+                    if self.policy() == Policy::Global {
+                        return Ok(handle());
+                    }
+                }
+                Policy::Range => {
+                    let request = pin!(self.range.request());
+                    let _held = self.range.read_killable(request, range)?;
+                    if self.policy() == Policy::Range {
+                        return Ok(handle());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs `change` with `range` locked for writing. `EINTR`, or what it
+    /// returns. May sleep.
+    pub(crate) fn write<R>(
+        &self,
+        range: Interval,
+        change: impl FnOnce(&mut Change<'_>) -> Result<R>,
+    ) -> Result<R> {
+        loop {
+            match self.policy() {
+                Policy::Global => {
+                    let held = self.global.write_killable()?;
+                    if self.policy() == Policy::Global {
+                        return change(&mut Change::Global(held));
+                    }
+                }
+                Policy::Range => {
+                    let request = pin!(self.range.request());
+                    let held = self.range.write_killable(request, range)?;
+                    if self.policy() == Policy::Range {
+                        return change(&mut Change::Range(held));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs `look` with the whole space locked for reading, unless the policy
+    /// is another than `global`. `EINTR`. May sleep.
+    pub(crate) fn read_if_global<R>(&self, look: impl FnOnce() -> R) -> Result<Option<R>> {
+        if self.policy() != Policy::Global {
+            return Ok(None);
+        }
+        let _held = self.global.read_killable()?;
+        Ok((self.policy() == Policy::Global).then(look))
+    }
+
+    /// Runs `change` with the whole space locked for writing, unless the policy
+    /// is another than `global`. `EINTR`. May sleep.
+    pub(crate) fn write_if_global<R>(&self, change: impl FnOnce() -> R) -> Result<Option<R>> {
+        if self.policy() != Policy::Global {
+            return Ok(None);
+        }
+        let _held = self.global.write_killable()?;
+        Ok((self.policy() == Policy::Global).then(change))
+    }
+
+    /// Runs `change` with `range` locked for writing, unless any of it is
+    /// locked or the policy has no range lock. Does not wait.
+    pub(crate) fn try_write_range<R>(
+        &self,
+        range: Interval,
+        change: impl FnOnce() -> R,
+    ) -> Option<R> {
+        if self.policy() != Policy::Range {
+            return None;
+        }
+        let request = pin!(self.range.request());
+        let _held = self.range.try_write(request, range)?;
+        (self.policy() == Policy::Range).then(change)
+    }
+}
