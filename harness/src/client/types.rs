@@ -92,6 +92,8 @@ pub struct Policy(u32);
 impl Policy {
     /// One reader/writer semaphore per space.
     pub const GLOBAL: Policy = Policy(uapi::FAULTLINE_POLICY_GLOBAL);
+    /// A range lock: faults read one page, changes write theirs.
+    pub const RANGE: Policy = Policy(uapi::FAULTLINE_POLICY_RANGE);
 
     /// Every policy the header names, in its order.
     pub fn all() -> impl Iterator<Item = Policy> {

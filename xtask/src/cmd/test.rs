@@ -8,7 +8,6 @@ use clap::Args;
 
 use crate::ctx::Ctx;
 use crate::exit::Coded;
-use crate::kernel::Flavour;
 use crate::suite::{Suite, e2e, guest, host};
 
 /// Run every test, in userspace and in the VM
@@ -25,8 +24,7 @@ impl TestArgs {
         let start = Instant::now();
         let mut suite = Suite::new(ctx, &self.filter);
         host::run(&mut suite)?;
-        guest::run(&mut suite, Flavour::Base)?;
-        guest::run(&mut suite, Flavour::Debug)?;
+        guest::run(&mut suite)?;
         guest::stress(&mut suite)?;
         guest::busted(&mut suite)?;
         e2e::run(&mut suite)?;

@@ -26,17 +26,47 @@ const STRESS: Duration = Duration::from_secs(30);
 /// What the harness prints when its oracle finds something wrong.
 const CAUGHT: &str = "MISMATCH";
 
-/// The harness's tests on one kernel: `vm.base.*` or `vm.debug.*`.
-pub(crate) fn run(suite: &mut Suite<'_>, flavour: Flavour) -> Result<()> {
-    let stage = format!("vm.{flavour}");
-    if !could_match(suite.filter, &stage) {
+/// A run of the harness's tests.
+struct Stage {
+    /// What their names begin with.
+    name: &'static str,
+    flavour: Flavour,
+    /// The module's parameters.
+    params: &'static [&'static str],
+}
+
+const STAGES: [Stage; 3] = [
+    Stage {
+        name: "vm.base",
+        flavour: Flavour::Base,
+        params: &[],
+    },
+    Stage {
+        name: "vm.range",
+        flavour: Flavour::Base,
+        params: &["policy=range"],
+    },
+    Stage {
+        name: "vm.debug",
+        flavour: Flavour::Debug,
+        params: &[],
+    },
+];
+
+/// The harness's tests, on both kernels.
+pub(crate) fn run(suite: &mut Suite<'_>) -> Result<()> {
+    STAGES.iter().try_for_each(|stage| run_stage(suite, stage))
+}
+
+fn run_stage(suite: &mut Suite<'_>, stage: &Stage) -> Result<()> {
+    if !could_match(suite.filter, stage.name) {
         return Ok(());
     }
-    if suite.ctx.global.kdir.is_some() && flavour == Flavour::Debug {
-        return skip(suite, &stage);
+    if suite.ctx.global.kdir.is_some() && stage.flavour == Flavour::Debug {
+        return skip(suite, stage.name);
     }
-    let quiet = format!("{stage}.quiet");
-    match in_guest(suite, &stage, flavour) {
+    let quiet = format!("{}.quiet", stage.name);
+    match in_guest(suite, stage) {
         Ok(Some(outcome)) => {
             let status = quietness(&outcome);
             suite.record(&quiet, status, Some(outcome.took));
@@ -60,8 +90,10 @@ fn skip(suite: &mut Suite<'_>, stage: &str) -> Result<()> {
 }
 
 /// Runs the wanted tests in one boot; none if there are none.
-fn in_guest(suite: &mut Suite<'_>, stage: &str, flavour: Flavour) -> Result<Option<Outcome>> {
-    let built = pipeline::build(suite.ctx, Scope::ALL, flavour, &Variant::ALL)?;
+fn in_guest(suite: &mut Suite<'_>, stage: &Stage) -> Result<Option<Outcome>> {
+    let built = pipeline::build(suite.ctx, Scope::ALL, stage.flavour, &Variant::ALL)?;
+    let params = stage.params;
+    let stage = stage.name;
     let listed = output(Command::new(&built.harness).args(["test", "--list"]))?;
     let full = |name: &str| format!("{stage}.{name}");
     let names: Vec<&str> = listed.lines().filter(|n| suite.wants(&full(n))).collect();
@@ -72,6 +104,7 @@ fn in_guest(suite: &mut Suite<'_>, stage: &str, flavour: Flavour) -> Result<Opti
     let mut argv: Vec<OsString> = vec!["faultline".into(), "test".into()];
     argv.extend(inner_filter(suite.filter, stage).map(OsString::from));
     let outcome = boot(suite.ctx, &built, stage, argv, |spec| {
+        spec.params = params.iter().map(|p| (*p).to_owned()).collect();
         spec.run_limit = Some(Duration::from_secs(900));
     })?;
     let results = ktap::parse(&fsx::read(&outcome.dir.output())?);
@@ -135,13 +168,20 @@ fn boot(
 
 /// Stress with all checkers on, with as many vCPUs as cores and with more.
 pub(crate) fn stress(suite: &mut Suite<'_>) -> Result<()> {
-    for (name, smp) in [("vm.debug.stress", 2), ("vm.debug.stress8", 8)] {
+    for (name, smp, policy) in [
+        ("vm.debug.stress", 2, "global"),
+        ("vm.debug.stress8", 8, "global"),
+        ("vm.debug.stress_range", 2, "range"),
+        ("vm.debug.stress8_range", 8, "range"),
+    ] {
         suite.case(name, |ctx| {
             if ctx.global.kdir.is_some() {
                 return Ok(Status::Skip("--kdir gives one kernel only".into()));
             }
             let built = pipeline::build(ctx, Scope::ALL, Flavour::Debug, &[Variant::Plain])?;
-            let outcome = boot(ctx, &built, name, stress_argv(), |spec| {
+            let mut argv = stress_argv();
+            argv.extend(["--policy", policy].map(OsString::from));
+            let outcome = boot(ctx, &built, name, argv, |spec| {
                 spec.smp = smp;
                 spec.run_limit = Some(STRESS + Duration::from_secs(120));
             })?;

@@ -10,6 +10,7 @@ mod limits;
 mod map;
 mod model;
 mod open;
+mod policy;
 mod query;
 mod races;
 mod self_argument;
@@ -30,7 +31,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 24] = [
+    let groups: [&[&[Test]]; 25] = [
         &[uapi::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -51,6 +52,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[cgroup::TESTS],
         &[self_argument::TESTS],
         &[signal::TESTS, signal::WITH_HOOKS],
+        &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
         &[lifetime::TESTS],
         &[concurrency::TESTS],
         &[races::TESTS],

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::query::must_add_up;
-use crate::Prot;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
@@ -15,6 +14,7 @@ use crate::selftest::sys::gup::{pipe, read_into};
 use crate::selftest::sys::kmodule;
 use crate::selftest::sys::memory::Board;
 use crate::selftest::sys::process::{Child, End, alarm_every};
+use crate::{Policy, Prot};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "signal":
     ordinary_signals_do_not_disturb_faults,
@@ -58,22 +58,32 @@ fn ordinary_signals_do_not_disturb_calls() -> Outcome {
 }
 
 /// How long each UNMAP holds the lock.
-const DELAY: Duration = Duration::from_secs(3);
+pub(super) const DELAY: Duration = Duration::from_secs(3);
 /// Enough to get to where it waits, and to die.
-const SOON: Duration = Duration::from_millis(1000);
+pub(super) const SOON: Duration = Duration::from_millis(1000);
 
 /// Words of the board.
 const STARTED: usize = 0;
 const ENDED: usize = 1;
 
+/// Whether the victim of [`during_unmap`] has to wait for the UNMAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Victim {
+    Waits,
+    Passes,
+}
+
 /// Runs `victim` in a child while an UNMAP of page 0 is under way, and then
 /// `check`, which is told about the child and whether the UNMAP still runs.
-fn during_unmap(
+pub(super) fn during_unmap(
+    policy: Policy,
+    expected: Victim,
     victim: fn(&Arena) -> Outcome,
     check: impl FnOnce(&Arena, Child, &dyn Fn() -> bool) -> Outcome,
 ) -> Outcome {
     let board = Board::new()?;
     let arena = Arena::new(4, Prot::READ_WRITE)?;
+    arena.space.set_policy(policy)?;
     arena.stamp(0, 2, 50)?;
     let child = Child::fork(|| {
         board.wait(STARTED, 1)?;
@@ -94,8 +104,8 @@ fn during_unmap(
             thread::sleep(Duration::from_millis(400));
             ensure_eq!(
                 board.get(ENDED),
-                0,
-                "whether the access had ended before the UNMAP did"
+                u64::from(expected == Victim::Passes),
+                "whether the victim had ended before the UNMAP did"
             );
             ensure!(!unmap.is_finished(), "the UNMAP was not delayed");
             check(&arena, child, &|| !unmap.is_finished())
@@ -113,7 +123,11 @@ fn during_unmap(
 }
 
 /// SIGKILL must end the child while the UNMAP is still under way.
-fn dies_at_once(_arena: &Arena, mut child: Child, unmapping: &dyn Fn() -> bool) -> Outcome {
+pub(super) fn dies_at_once(
+    _arena: &Arena,
+    mut child: Child,
+    unmapping: &dyn Fn() -> bool,
+) -> Outcome {
     child.signal(libc::SIGKILL)?;
     let start = Instant::now();
     let end = child.end(SOON);
@@ -128,6 +142,8 @@ fn dies_at_once(_arena: &Arena, mut child: Child, unmapping: &dyn Fn() -> bool) 
 
 fn sigkill_ends_a_waiting_fault() -> Outcome {
     during_unmap(
+        Policy::GLOBAL,
+        Victim::Waits,
         |arena| Ok(arena.window.store(3 * PAGE, 1)?),
         |arena, child, unmapping| {
             dies_at_once(arena, child, unmapping)?;
@@ -139,6 +155,8 @@ fn sigkill_ends_a_waiting_fault() -> Outcome {
 
 fn sigkill_ends_a_waiting_access_from_the_kernel() -> Outcome {
     during_unmap(
+        Policy::GLOBAL,
+        Victim::Waits,
         |arena| {
             use std::io::Write;
             let (read, mut write) = pipe()?;
@@ -152,6 +170,8 @@ fn sigkill_ends_a_waiting_access_from_the_kernel() -> Outcome {
 
 fn sigkill_ends_a_waiting_map() -> Outcome {
     during_unmap(
+        Policy::GLOBAL,
+        Victim::Waits,
         |arena| {
             let addr = BASE + bytes(100);
             arena
@@ -171,6 +191,8 @@ fn sigkill_ends_a_waiting_map() -> Outcome {
 
 fn waiting_fault_completes_after_the_unmap() -> Outcome {
     during_unmap(
+        Policy::GLOBAL,
+        Victim::Waits,
         |arena| {
             arena.window.store(3 * PAGE, 7)?;
             reads(arena.window.load(3 * PAGE), 7, "stored after the wait")
@@ -184,6 +206,8 @@ fn waiting_fault_completes_after_the_unmap() -> Outcome {
 
 fn waiting_fault_in_the_unmapped_range_is_sigbus() -> Outcome {
     during_unmap(
+        Policy::GLOBAL,
+        Victim::Waits,
         |arena| {
             // A window of its own, so that there is no entry yet.
             let view = window(&arena.space, BASE, 1)?;

@@ -249,14 +249,15 @@ fn query_beyond_the_space_is_einval() -> Outcome {
 }
 
 fn unknown_policy_is_einval() -> Outcome {
-    let known = crate::Policy::all().count() as u32;
+    let last = crate::Policy::all().map(crate::Policy::number).max();
+    let above = last.map_or(0, |number| number + 1);
     let set = FAULTLINE_POLICY_SET;
     let arguments = [
         (
             "policy above the last",
             faultline_policy {
                 flags: set,
-                policy: known,
+                policy: above,
             },
         ),
         (

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Policies: how they are chosen, and what waits for what under `range`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::concurrency::for_a_while;
+use super::query::must_add_up;
+use super::signal::{DELAY, SOON, Victim, dies_at_once, during_unmap};
+use crate::access::Signal;
+use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
+use crate::selftest::runner::{Needs, Test, tests};
+use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
+use crate::{Placement, Policy, Prot, Space};
+
+pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
+    each_is_kept,
+    spaces_have_their_own,
+    changes_beside_a_load,
+    range_lock_events_are_traced,
+];
+
+pub(super) const WITH_PARAMETERS: &[Test] = tests![Needs::Parameters("policy=range"), "policy":
+    parameter_sets_that_of_new_spaces,
+];
+
+pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "policy":
+    range_lets_a_fault_elsewhere_pass,
+    range_lets_changes_elsewhere_pass,
+    range_lets_a_map_without_address_pass,
+    range_lets_no_fault_in_the_range_pass,
+    range_lets_no_map_in_the_range_pass,
+    change_waits_for_an_unmap,
+];
+
+fn each_is_kept() -> Outcome {
+    let space = Space::open()?;
+    let all = space.policies()?;
+    ensure!(
+        all.contains(&Policy::GLOBAL) && all.contains(&Policy::RANGE),
+        "policies: {all:?}"
+    );
+    for policy in all {
+        space.set_policy(policy)?;
+        ensure_eq!(space.policy()?, policy, "policy just set");
+    }
+    Ok(())
+}
+
+fn spaces_have_their_own() -> Outcome {
+    let (one, other) = (Space::open()?, Space::open()?);
+    one.set_policy(Policy::RANGE)?;
+    other.set_policy(Policy::GLOBAL)?;
+    ensure_eq!(one.policy()?, Policy::RANGE, "policy of the first space");
+    ensure_eq!(other.policy()?, Policy::GLOBAL, "policy of the other");
+    Ok(())
+}
+
+fn parameter_sets_that_of_new_spaces() -> Outcome {
+    ensure_eq!(Space::open()?.policy()?, Policy::RANGE, "policy");
+    Ok(())
+}
+
+/// Nothing may get lost or be served twice while the policy changes.
+fn changes_beside_a_load() -> Outcome {
+    let arena = Arena::new(64, Prot::READ_WRITE)?;
+    let policies = arena.space.policies()?;
+    for_a_while(Duration::from_secs(2), 4, |number, round| match number {
+        0 => Ok(arena
+            .space
+            .set_policy(policies[round as usize % policies.len()])?),
+        _ => {
+            let from = number * 16;
+            arena.remap(from, 8, Prot::READ_WRITE)?;
+            reads(arena.window.load(from * PAGE), 0, "page mapped anew")?;
+            arena.stamp(from, 8, round)?;
+            Arena::holds(&arena.window, from, 8, round, "pages just stored to")
+        }
+    })?;
+    must_add_up(&arena.space)
+}
+
+/// A tracing instance of one's own, removed at the end.
+struct Trace(PathBuf);
+
+impl Trace {
+    fn new(events: &[&str]) -> Result<Trace, Stop> {
+        let dir = PathBuf::from(format!(
+            "/sys/kernel/tracing/instances/faultline-{}",
+            std::process::id()
+        ));
+        if fs::create_dir(&dir).is_err() {
+            return Err(Stop::skip("tracefs is not mounted"));
+        }
+        let trace = Trace(dir);
+        for event in events {
+            fs::write(trace.0.join("events").join(event).join("enable"), "1")?;
+        }
+        Ok(trace)
+    }
+
+    fn lines(&self) -> Result<Vec<String>, Stop> {
+        let text = fs::read_to_string(self.0.join("trace"))?;
+        let events = text.lines().filter(|line| !line.starts_with('#'));
+        Ok(events.map(str::to_owned).collect())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn range_lock_events_are_traced() -> Outcome {
+    let arena = Arena::new(4, Prot::READ_WRITE)?;
+    arena.space.set_policy(Policy::RANGE)?;
+    let trace = Trace::new(&["faultline"])?;
+    arena.window.store(2 * PAGE, 1)?;
+    arena.unmap(1, 3)?;
+    let lines = trace.lines()?;
+    let first = BASE / PAGE as u64;
+    let expect = |event: &str, from: u64, to: u64, write: bool| {
+        let range = format!("pages=[{},{}) write={write}", first + from, first + to);
+        let seen = lines
+            .iter()
+            .any(|l| l.contains(&format!("faultline_range_{event}:")) && l.contains(&range));
+        ensure!(seen, "no {event} with {range} in:\n{}", lines.join("\n"));
+        Ok(())
+    };
+    for event in ["start_locking", "acquire_returned", "released"] {
+        expect(event, 2, 3, false)?;
+        expect(event, 1, 4, true)?;
+    }
+    Ok(())
+}
+
+fn range_lets_a_fault_elsewhere_pass() -> Outcome {
+    during_unmap(
+        Policy::RANGE,
+        Victim::Passes,
+        |arena| {
+            arena.window.store(3 * PAGE, 7)?;
+            reads(arena.window.load(3 * PAGE), 7, "stored beside the UNMAP")
+        },
+        |_, child, _| child.finish(SOON),
+    )
+}
+
+fn range_lets_changes_elsewhere_pass() -> Outcome {
+    during_unmap(
+        Policy::RANGE,
+        Victim::Passes,
+        |arena| {
+            // Of the same region, and of the same leaf.
+            let below = BASE - bytes(2);
+            arena
+                .space
+                .map(below, bytes(1), Prot::READ, Placement::FixedNoreplace)?;
+            arena.space.unmap(below, bytes(1))?;
+            arena.remap(2, 2, Prot::READ_WRITE)
+        },
+        |_, child, _| child.finish(SOON),
+    )
+}
+
+fn range_lets_a_map_without_address_pass() -> Outcome {
+    during_unmap(
+        Policy::RANGE,
+        Victim::Passes,
+        |arena| {
+            let at = arena
+                .space
+                .map(BASE, bytes(1), Prot::READ, Placement::Hint)?;
+            arena.space.unmap(at, bytes(1))?;
+            Ok(())
+        },
+        |_, child, _| child.finish(SOON),
+    )
+}
+
+fn range_lets_no_fault_in_the_range_pass() -> Outcome {
+    let trace = Trace::new(&["lock/contention_begin", "lock/contention_end"])?;
+    during_unmap(
+        Policy::RANGE,
+        Victim::Waits,
+        |arena| {
+            // A window of its own, so that there is no entry yet.
+            let view = window(&arena.space, BASE, 1)?;
+            raises(view.load(0), Signal::Bus, "load during the UNMAP")
+        },
+        |_, child, _| child.finish(DELAY + SOON),
+    )?;
+    // Seen by `perf lock contention`, which has it from these events.
+    let lines = trace.lines()?;
+    for event in ["contention_begin: ", "contention_end: "] {
+        ensure!(
+            lines.iter().any(|l| l.contains(event)),
+            "no {event} in:\n{}",
+            lines.join("\n")
+        );
+    }
+    ensure!(
+        lines.iter().any(|l| l.contains("(flags=READ)")),
+        "no contention of a reader in:\n{}",
+        lines.join("\n")
+    );
+    Ok(())
+}
+
+fn range_lets_no_map_in_the_range_pass() -> Outcome {
+    during_unmap(
+        Policy::RANGE,
+        Victim::Waits,
+        |arena| {
+            arena
+                .space
+                .map(BASE - bytes(1), bytes(2), Prot::READ, Placement::Fixed)?;
+            Ok(())
+        },
+        dies_at_once,
+    )
+}
+
+fn change_waits_for_an_unmap() -> Outcome {
+    during_unmap(
+        Policy::RANGE,
+        Victim::Waits,
+        |arena| Ok(arena.space.set_policy(Policy::GLOBAL)?),
+        |arena, child, _| {
+            child.finish(DELAY + SOON)?;
+            ensure_eq!(arena.space.policy()?, Policy::GLOBAL, "policy");
+            Ok(())
+        },
+    )
+}
