@@ -9,6 +9,7 @@
 
 #![no_std]
 
+pub mod bug;
 pub mod interval;
 pub mod protection;
 pub mod range_lock;

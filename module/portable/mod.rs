@@ -2,6 +2,7 @@
 
 //! The portable algorithms of faultline: twin of `lib.rs`, see there.
 
+pub mod bug;
 pub mod interval;
 pub mod protection;
 pub mod range_lock;

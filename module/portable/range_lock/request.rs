@@ -6,8 +6,9 @@ use core::{marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use super::{
     super::{
+        bug::Bug,
         interval::Interval,
-        sync::{sleep_until, Acquire, Relaxed, Sleep, Task},
+        sync::{is_busted, sleep_until, Acquire, Relaxed, Sleep, Task},
     },
     guard::{Guard, Killed, Queued, Read, Turn, Write},
     place::Place,
@@ -75,6 +76,23 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         self.queue(ranges.into(), Mode::Write)
     }
 
+    /// Gets in line to write, unless another writer would be in the way: so
+    /// only readers are waited for. Does not sleep.
+    #[inline]
+    pub fn queue_write_behind_readers<'r>(
+        self: Pin<&'r mut Self>,
+        ranges: impl Into<Ranges>,
+    ) -> Option<Queued<'r, 'l, Write, D, S>> {
+        let this = self.prepare(ranges.into(), Mode::Write);
+        let locked = this.lock.lock_places(this.parts());
+        // A reader conflicts with writers only.
+        if this.count_conflicts(Mode::Read) != 0 {
+            this.parts().for_each(|part| part.place.set(None));
+            return None;
+        }
+        Some(Queued::new(this, this.enter(locked)))
+    }
+
     /// Waits until no earlier request for any of the pages writes. May sleep.
     #[inline]
     pub fn read<'r>(
@@ -138,14 +156,15 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         mode: Mode,
     ) -> Queued<'r, 'l, M, D, S> {
         let this = self.prepare(ranges, mode);
-        Queued::new(this, this.enter())
+        let locked = this.lock.lock_places(this.parts());
+        Queued::new(this, this.enter(locked))
     }
 
     #[inline]
     fn try_acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Option<&Self> {
         let this = self.prepare(ranges, mode);
         let locked = this.lock.lock_places(this.parts());
-        if this.count_conflicts() != 0 {
+        if this.count_conflicts(mode) != 0 {
             this.parts().for_each(|part| part.place.set(None));
             return None;
         }
@@ -188,29 +207,34 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             .filter_map(|part| Some((part, part.place.get()?)))
     }
 
-    /// Gets in line.
+    /// Gets in line, and releases the spin locks.
     #[inline]
-    fn enter(&self) -> Turn {
-        let locked = self.lock.lock_places(self.parts());
-        let pending = self.count_conflicts();
+    fn enter(&self, locked: Locked<'_, D, S>) -> Turn {
+        let pending = self.count_conflicts(self.waiter.mode.get());
+        let set_late = is_busted(Bug::PendingSetLate);
         if pending != 0 {
             // Before the spin locks go: then others may grant the request.
             // Relaxed: they take one of these locks first.
-            self.waiter.pending.store(pending, Relaxed);
+            if !set_late {
+                self.waiter.pending.store(pending, Relaxed);
+            }
             self.waiter.task.set(Some(Task::current()));
         }
         self.insert(&locked);
         drop(locked);
+        if set_late {
+            self.waiter.pending.store(pending, Relaxed);
+        }
         match pending {
             0 => Turn::Now,
             _ => Turn::Later,
         }
     }
 
-    /// Counts what is in the way of the request. The spin locks are held.
+    /// Counts what is in the way of the request if it has this mode. The spin
+    /// locks are held.
     #[inline]
-    fn count_conflicts(&self) -> u32 {
-        let mode = self.waiter.mode.get();
+    fn count_conflicts(&self, mode: Mode) -> u32 {
         let mut pending = 0;
         for (part, place) in self.placed() {
             let interval = part.node.interval();
@@ -236,7 +260,10 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     #[cold]
     pub(super) fn wait(&self, sleep: Sleep) -> bool {
         // Acquire: pairs with the release in `Grants::publish`.
-        sleep_until(sleep, || self.waiter.granted.load(Acquire) != 0)
+        sleep_until(sleep, || match is_busted(Bug::GrantedLoadRelaxed) {
+            true => self.waiter.granted.load(Relaxed) != 0,
+            false => self.waiter.granted.load(Acquire) != 0,
+        })
     }
 
     /// Gets out of the line, unless it is our turn just now.
@@ -244,7 +271,8 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub(super) fn leave(&self) -> Result<(), Killed> {
         let locked = self.lock.lock_places(self.parts());
         // Relaxed: it is changed under one of these locks.
-        if self.waiter.pending.load(Relaxed) == 0 {
+        let granted = self.waiter.pending.load(Relaxed) == 0;
+        if granted && !is_busted(Bug::LeaveWhenGranted) {
             drop(locked);
             self.wait(Sleep::Uninterruptible);
             return Ok(());
@@ -291,8 +319,12 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
                     unsafe { trees.insert(part, &self.waiter) };
                 }
             }
-            if part.is_in_the_way() {
-                let still = |other: Interval| kept.is_some_and(|k| k.intersect(other).is_some());
+            let forgets = kept.is_some() && is_busted(Bug::TrimForgets);
+            if part.is_in_the_way() && !forgets {
+                let still = |other: Interval| {
+                    let overlaps = kept.is_some_and(|k| k.intersect(other).is_some());
+                    overlaps && !is_busted(Bug::TrimLetsAllPass)
+                };
                 self.let_pass(place, old, |other, _| still(other), &mut grants);
             }
         }
@@ -330,8 +362,9 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         let locked = self.lock.lock_places(self.parts());
         let mut grants = Grants::new();
         for (part, place) in self.placed() {
-            if part.is_in_the_way() {
-                let blocked = |_, mode| mode == Mode::Write;
+            if part.is_in_the_way() && !is_busted(Bug::DowngradeForgets) {
+                let blocked =
+                    |_, mode| mode == Mode::Write && !is_busted(Bug::DowngradeLetsAllPass);
                 self.let_pass(place, part.node.interval(), blocked, &mut grants);
             }
             // SAFETY: The spin locks are held, and it has a place.
@@ -352,7 +385,8 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 impl<const D: usize, const S: usize> Request<'_, D, S> {
     pub(super) fn enter_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) {
         let this = self.prepare(ranges, mode);
-        if this.enter() == Turn::Now {
+        let locked = this.lock.lock_places(this.parts());
+        if this.enter(locked) == Turn::Now {
             this.waiter.granted.store(1, Relaxed);
         }
     }

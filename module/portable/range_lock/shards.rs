@@ -3,7 +3,10 @@
 //! The lock itself: shards, domains and the root, and their spin locks.
 
 use super::{
-    super::sync::{Cell, NoPreempt, SpinLock},
+    super::{
+        bug::Bug,
+        sync::{is_busted, Cell, NoPreempt, SpinLock},
+    },
     place::{Place, Shards},
     waiter::{Part, Trees, PARTS},
 };
@@ -97,6 +100,9 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     /// itself, those above it, and those below it.
     #[inline]
     pub(super) fn for_each_related(&self, place: Place, mut visit: impl FnMut(&Trees)) {
+        if is_busted(Bug::OwnPlaceOnly) {
+            return visit(self.trees(place));
+        }
         visit(&self.trees.0);
         match place {
             Place::Shard { domain, shard } => {
@@ -119,6 +125,9 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
         parts
             .filter_map(|part| part.place.get())
             .for_each(|place| spans.add(place.shards::<D, S>()));
+        if is_busted(Bug::FirstSpinLockOnly) {
+            spans.keep_first();
+        }
         let no_preempt = NoPreempt::new();
         spans.for_each(|index| self.shard(index).lock.lock());
         Locked {
@@ -157,6 +166,11 @@ impl Spans {
         }
         self.spans[at] = span;
         self.len += 1;
+    }
+
+    fn keep_first(&mut self) {
+        self.len = self.len.min(1);
+        self.spans[0].end = self.spans[0].end.min(self.spans[0].first + 1);
     }
 
     /// Each shard of any span once, in ascending order.

@@ -94,7 +94,7 @@ pub(super) struct Tree {
 
 impl Tree {
     /// An empty tree.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             root: Cell::new(None),
         }

@@ -6,8 +6,9 @@ use core::ptr::NonNull;
 
 use super::{
     super::{
+        bug::Bug,
         interval::Interval,
-        sync::{AtomicWord, Cell, Full, Relaxed, Release, Task},
+        sync::{is_busted, AtomicWord, Cell, Full, Relaxed, Release, Task},
     },
     place::{self, Place},
     tree::{Node, Tree},
@@ -131,7 +132,7 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             readers: Tree::new(),
             writers: Tree::new(),
@@ -210,7 +211,9 @@ impl Trees {
     pub(super) fn count_conflicts(&self, interval: Interval, mode: Mode) -> u32 {
         let mut count = 0;
         self.for_each_conflict(interval, mode, |part, _| {
-            part.in_the_way.store(1, Relaxed);
+            if !is_busted(Bug::NoMark) {
+                part.in_the_way.store(1, Relaxed);
+            }
             count += 1;
         });
         count
@@ -226,7 +229,7 @@ impl Trees {
         grants: &mut Grants,
     ) {
         self.for_each_conflict(old, waiter.mode.get(), |part, other| {
-            let later = other.number.get() > waiter.number.get();
+            let later = other.number.get() > waiter.number.get() || is_busted(Bug::NoArrivalOrder);
             if later && !blocked(part.node.interval(), other.mode.get()) {
                 grants.one_less(other);
             }
@@ -246,7 +249,11 @@ impl Grants {
     }
 
     fn one_less(&mut self, waiter: &Waiter) {
-        if waiter.pending.fetch_sub(1, Full) == 1 {
+        let before = match is_busted(Bug::PendingSubRelaxed) {
+            true => waiter.pending.fetch_sub(1, Relaxed),
+            false => waiter.pending.fetch_sub(1, Full),
+        };
+        if before == 1 {
             waiter.next.set(self.first);
             self.first = Some(NonNull::from(waiter));
         }
@@ -262,7 +269,13 @@ impl Grants {
             next = waiter.next.get();
             let task = waiter.task.take();
             // Nothing of the waiter may be touched behind this.
-            waiter.granted.store(1, Release);
+            match is_busted(Bug::GrantedStoreRelaxed) {
+                true => waiter.granted.store(1, Relaxed),
+                false => waiter.granted.store(1, Release),
+            }
+            if is_busted(Bug::TouchAfterGrant) {
+                next = waiter.next.get();
+            }
             if let Some(task) = task {
                 task.wake();
             }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The portable algorithms of faultline for model checking: twin of
+//! `../portable/lib.rs`, see there.
+//!
+//! The models are in `tests/`.
+
+#[path = "../portable/bug.rs"]
+pub mod bug;
+#[path = "../portable/interval.rs"]
+pub mod interval;
+#[path = "../portable/range_lock/mod.rs"]
+pub mod range_lock;
+#[path = "../seam/loom.rs"]
+pub mod sync;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Bugs that can be put into the algorithms, to see that their tests catch
+//! them: `sync::is_busted` says which one is in, if any.
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Small requests do not look at the places of larger ones.
+    OwnPlaceOnly,
+    /// A large request takes its first spin lock only.
+    FirstSpinLockOnly,
+    /// Who lets others pass does not look at who came first.
+    NoArrivalOrder,
+    /// Who is killed leaves the line although just granted.
+    LeaveWhenGranted,
+    /// The count of what is in the way is set when others can already see it.
+    PendingSetLate,
+    /// A request is touched when it has been granted.
+    TouchAfterGrant,
+    /// A request is granted without a release.
+    GrantedStoreRelaxed,
+    /// The grant is seen without an acquire.
+    GrantedLoadRelaxed,
+    /// The count goes down without passing on what others did before.
+    PendingSubRelaxed,
+    /// A partial release wakes nobody.
+    TrimForgets,
+    /// A partial release lets those pass that want what is still held.
+    TrimLetsAllPass,
+    /// A downgrade lets no reader pass.
+    DowngradeForgets,
+    /// A downgrade lets writers pass too.
+    DowngradeLetsAllPass,
+    /// Requests that wait do not mark what is in their way.
+    NoMark,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 14] = [
+        Self::OwnPlaceOnly,
+        Self::FirstSpinLockOnly,
+        Self::NoArrivalOrder,
+        Self::LeaveWhenGranted,
+        Self::PendingSetLate,
+        Self::TouchAfterGrant,
+        Self::GrantedStoreRelaxed,
+        Self::GrantedLoadRelaxed,
+        Self::PendingSubRelaxed,
+        Self::TrimForgets,
+        Self::TrimLetsAllPass,
+        Self::DowngradeForgets,
+        Self::DowngradeLetsAllPass,
+        Self::NoMark,
+    ];
+}
