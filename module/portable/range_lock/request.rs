@@ -2,7 +2,7 @@
 
 //! Requests and guards: taking the lock and giving it back.
 
-use core::{marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
+use core::{cell::Cell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use super::{
     super::{
@@ -37,6 +37,8 @@ pub struct Request<'l, const D: usize, const S: usize> {
     waiter: Waiter,
     parts: [MaybeUninit<Part>; PARTS],
     parts_len: usize,
+    /// Whether something was in the way on arrival. Only for its owner.
+    came_to_wait: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -54,6 +56,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             waiter: Waiter::new(Mode::Read),
             parts: [const { MaybeUninit::uninit() }; PARTS],
             parts_len: 0,
+            came_to_wait: Cell::new(false),
             _pinned: PhantomPinned,
         }
     }
@@ -178,10 +181,10 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     fn prepare(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> &Self {
         // SAFETY: Nothing is moved out of it, and from here on it is only used shared.
         let this = unsafe { self.get_unchecked_mut() };
-        // A guard that was leaked.
-        this.release_all();
+        this.end_leaked();
         this.waiter = Waiter::new(mode);
         this.parts_len = 0;
+        this.came_to_wait.set(false);
         for interval in waiter::parts(ranges) {
             let part = Part::new(interval, Place::of::<D, S>(interval));
             this.parts[this.parts_len].write(part);
@@ -219,6 +222,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
                 self.waiter.pending.store(pending, Relaxed);
             }
             self.waiter.task.set(Some(Task::current()));
+            self.came_to_wait.set(true);
         }
         self.insert(&locked);
         drop(locked);
@@ -357,6 +361,19 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         }
     }
 
+    /// Ends what is left of a request whose guard, or place in the line, was
+    /// leaked: no tree may keep a part.
+    #[inline]
+    fn end_leaked(&self) {
+        if self.placed().next().is_some() {
+            // In line, it may be granted at this very moment.
+            let left = self.came_to_wait.get() && self.leave().is_err();
+            if !left {
+                self.release_all();
+            }
+        }
+    }
+
     /// From writing to reading: later readers have one less in their way.
     pub(super) fn downgrade(&self) {
         let locked = self.lock.lock_places(self.parts());
@@ -407,7 +424,6 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
 impl<const D: usize, const S: usize> Drop for Request<'_, D, S> {
     #[inline]
     fn drop(&mut self) {
-        // For guards that were leaked: no tree may keep a part.
-        self.release_all();
+        self.end_leaked();
     }
 }

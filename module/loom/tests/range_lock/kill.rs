@@ -2,7 +2,7 @@
 
 //! Leaving the line.
 
-use std::pin::pin;
+use std::{mem, pin::pin};
 
 use faultline_portable_loom::{
     range_lock::{Killed, Request},
@@ -100,6 +100,19 @@ pub(crate) fn who_leaves_the_line_does_not_let_earlier_ones_pass() {
         let guard = behind.wait();
         world.change(A);
         drop(guard);
+        other.join();
+    });
+}
+
+/// The place in the line is not given up before the request ends.
+#[test]
+fn a_leaked_place_in_the_line_ends_with_its_request() {
+    explore(|world: &Shared<1, 1>| {
+        let other = world.spawn(|world| world.write(one(A), &[A]));
+        {
+            let request = pin!(Request::new(&world.lock));
+            mem::forget(request.queue_write(one(A)));
+        }
         other.join();
     });
 }
