@@ -142,18 +142,20 @@ impl SpaceLock {
         Ok((self.policy() == Policy::Global).then(change))
     }
 
-    /// Runs `change` with `range` locked for writing, unless any of it is
-    /// locked or the policy has no range lock. Does not wait.
-    pub(crate) fn try_write_range<R>(
+    /// Runs `change` with `range` locked for writing, unless another change is
+    /// in the way or the policy has no range lock. Waits for readers only.
+    /// `EINTR`. May sleep.
+    pub(crate) fn write_if_no_writer<R>(
         &self,
         range: Interval,
         change: impl FnOnce() -> R,
-    ) -> Option<R> {
+    ) -> Result<Option<R>> {
         if self.policy() != Policy::Range {
-            return None;
+            return Ok(None);
         }
         let request = pin!(self.range.request());
-        let _held = self.range.try_write(request, range)?;
-        (self.policy() == Policy::Range).then(change)
+        let held = self.range.write_behind_readers(request, range)?;
+        let still = held.is_some() && self.policy() == Policy::Range;
+        Ok(still.then(change))
     }
 }

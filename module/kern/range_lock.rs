@@ -114,19 +114,14 @@ impl RangeLock {
         self.wait(range, || request.queue_write(range))
     }
 
-    /// The range, if no request for any of its pages is in the way. Does not sleep.
-    pub(crate) fn try_write<'r, 'l>(
+    /// As [`RangeLock::write_killable`], or `None` if there is an earlier
+    /// request to write any of the pages. May sleep.
+    pub(crate) fn write_behind_readers<'r, 'l>(
         &'l self,
         request: Pin<&'r mut Request<'l>>,
         range: Interval,
-    ) -> Option<Guard<'r, 'l, Write>> {
-        self.trace_start::<Write>(range);
-        let held = request.try_write(range);
-        self.trace_returned::<Write>(range, held.is_some());
-        let held = held?;
-        self.lockdep_acquire::<Write>(Try::Yes);
-        self.lockdep_acquired();
-        Some(Guard::new(self, held, range))
+    ) -> Result<Option<Guard<'r, 'l, Write>>> {
+        self.wait_if_queued(range, || request.queue_write_behind_readers(range))
     }
 
     fn wait<'r, 'l, M: Mode>(
@@ -134,10 +129,24 @@ impl RangeLock {
         range: Interval,
         queue: impl FnOnce() -> Queued<'r, 'l, M, DOMAINS, SHARDS>,
     ) -> Result<Guard<'r, 'l, M>> {
+        let held = self.wait_if_queued(range, || Some(queue()))?;
+        // It was queued.
+        held.ok_or(EINVAL)
+    }
+
+    fn wait_if_queued<'r, 'l, M: Mode>(
+        &'l self,
+        range: Interval,
+        queue: impl FnOnce() -> Option<Queued<'r, 'l, M, DOMAINS, SHARDS>>,
+    ) -> Result<Option<Guard<'r, 'l, M>>> {
         might_sleep();
         self.trace_start::<M>(range);
-        self.lockdep_acquire::<M>(Try::No);
-        let queued = queue();
+        self.lockdep_acquire::<M>();
+        let Some(queued) = queue() else {
+            self.trace_returned::<M>(range, false);
+            self.lockdep_release();
+            return Ok(None);
+        };
         let result = if queued.must_wait() {
             self.contention_begin(M::WRITE);
             let result = queued.wait_killable();
@@ -150,7 +159,7 @@ impl RangeLock {
         match result {
             Ok(held) => {
                 self.lockdep_acquired();
-                Ok(Guard::new(self, held, range))
+                Ok(Some(Guard::new(self, held, range)))
             }
             Err(range_lock::Killed) => {
                 self.lockdep_release();
@@ -185,12 +194,10 @@ impl RangeLock {
         unsafe { bindings::faultline_contention_end(self.map.get(), success) }
     }
 
-    fn lockdep_acquire<M: Mode>(&self, tried: Try) {
+    fn lockdep_acquire<M: Mode>(&self) {
         if cfg!(CONFIG_LOCKDEP) {
             // SAFETY: By the type invariants.
-            unsafe {
-                bindings::faultline_lockdep_acquire(self.map.get(), M::WRITE, tried == Try::Yes)
-            }
+            unsafe { bindings::faultline_lockdep_acquire(self.map.get(), M::WRITE) }
         }
     }
 
@@ -207,13 +214,6 @@ impl RangeLock {
             unsafe { bindings::faultline_lockdep_release(self.map.get()) }
         }
     }
-}
-
-/// Whether an acquisition could not have waited.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Try {
-    Yes,
-    No,
 }
 
 /// A range held until dropped, in the task that took it.

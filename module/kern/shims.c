@@ -88,12 +88,12 @@ void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
 	lockdep_init_map_wait(map, name, key, 0, LD_WAIT_SLEEP);
 }
 
-void faultline_lockdep_acquire(struct lockdep_map *map, bool write, bool try)
+void faultline_lockdep_acquire(struct lockdep_map *map, bool write)
 {
 	if (write)
-		rwsem_acquire(map, 0, try, _RET_IP_);
+		rwsem_acquire(map, 0, 0, _RET_IP_);
 	else
-		rwsem_acquire_read(map, 0, try, _RET_IP_);
+		rwsem_acquire_read(map, 0, 0, _RET_IP_);
 }
 
 void faultline_lockdep_acquired(struct lockdep_map *map)

@@ -35,7 +35,7 @@ bool faultline_signal_pending_state(unsigned int state);
 /* A lock that lockdep does not know by itself: rwsem_acquire() and friends. */
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
 				struct lock_class_key *key);
-void faultline_lockdep_acquire(struct lockdep_map *map, bool write, bool try);
+void faultline_lockdep_acquire(struct lockdep_map *map, bool write);
 void faultline_lockdep_acquired(struct lockdep_map *map);
 void faultline_lockdep_release(struct lockdep_map *map);
 

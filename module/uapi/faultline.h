@@ -66,7 +66,8 @@
  *
  * Without a flag, addr is a hint: the lowest free interval at or above it is
  * taken, or failing that the lowest free interval of the space. As a hint it
- * may lie beyond the space, which is as if it were 0.
+ * may lie beyond the space, which is as if it were 0. An interval that another
+ * call is busy with at that moment may be passed over.
  *
  * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, or
  * allocation), EINTR, EFAULT.

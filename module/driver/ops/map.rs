@@ -83,9 +83,9 @@ impl Space {
         }
     }
 
-    /// Puts the region in the lowest free interval that nobody is busy with, a
-    /// few of them tried; then waits for the lowest of all. `None` if the
-    /// interval was taken meanwhile, or the policy has changed.
+    /// Puts the region in the lowest free interval that no other change is busy
+    /// with, a few of them tried; then waits for the lowest of all. `None` if
+    /// the interval was taken meanwhile, or the policy has changed.
     fn insert_in_gap(
         &self,
         region: &mut Option<RcuBox<Region>>,
@@ -96,7 +96,7 @@ impl Space {
         for _ in 0..BUSY_GAPS_SKIPPED {
             let gap = self.lowest_gap(from, pages)?;
             let fill = || self.fill_gap(gap, region);
-            match self.lock.try_write_range(gap, fill) {
+            match self.lock.write_if_no_writer(gap, fill)? {
                 Some(filled) => return Ok(filled?.then_some(gap.start())),
                 None => from = gap.end(),
             }

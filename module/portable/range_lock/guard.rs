@@ -44,6 +44,11 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn request(&self) -> &'r Request<'l, D, S> {
+        self.request
+    }
+
     /// Whether something was in the way on arrival.
     #[inline]
     pub fn must_wait(&self) -> bool {

@@ -416,6 +416,17 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
         got.is_some()
     }
 
+    pub(super) fn enter_behind_readers_for_test(self: Pin<&mut Self>, ranges: Ranges) -> bool {
+        let Some(queued) = self.queue_write_behind_readers(ranges) else {
+            return false;
+        };
+        if !queued.must_wait() {
+            queued.request().waiter.granted.store(1, Relaxed);
+        }
+        core::mem::forget(queued);
+        true
+    }
+
     pub(super) fn is_granted_for_test(&self) -> bool {
         self.waiter.granted.load(Relaxed) != 0
     }

@@ -62,6 +62,7 @@ fn between(from: usize, to: usize) -> Interval {
 enum Step {
     Enter(Mode, (usize, usize), Option<(usize, usize)>),
     Try(Mode, (usize, usize), Option<(usize, usize)>),
+    BehindReaders((usize, usize), Option<(usize, usize)>),
     Release(usize),
     ReleaseBelow(usize, usize),
     ReleaseFrom(usize, usize),
@@ -86,6 +87,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => request().prop_map(|(m, a, b)| Step::Enter(m, a, b)),
         2 => request().prop_map(|(m, a, b)| Step::Try(m, a, b)),
+        1 => (span(), prop::option::weighted(0.2, span()))
+            .prop_map(|(a, b)| Step::BehindReaders(a, b)),
         5 => which().prop_map(Step::Release),
         2 => (which(), mark()).prop_map(|(w, m)| Step::ReleaseBelow(w, m)),
         2 => (which(), mark()).prop_map(|(w, m)| Step::ReleaseFrom(w, m)),
@@ -159,6 +162,21 @@ impl World<'_> {
                     self.entries.push(Entry {
                         request,
                         mode,
+                        atoms,
+                    });
+                }
+            }
+            Step::BehindReaders(a, b) => {
+                let (ranges, atoms) = Self::ranges(a, b);
+                let mut request = Box::pin(Request::new(self.lock));
+                let got = request.as_mut().enter_behind_readers_for_test(ranges);
+                // What a reader would wait for are the writers.
+                let expected = !self.blocked(self.entries.len(), Mode::Read, atoms);
+                assert_eq!(got, expected, "behind readers");
+                if got {
+                    self.entries.push(Entry {
+                        request,
+                        mode: Mode::Write,
                         atoms,
                     });
                 }

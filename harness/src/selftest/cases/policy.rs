@@ -18,6 +18,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
     each_is_kept,
     spaces_have_their_own,
     changes_beside_a_load,
+    hint_is_taken_beside_stray_accesses,
     range_lock_events_are_traced,
 ];
 
@@ -76,6 +77,27 @@ fn changes_beside_a_load() -> Outcome {
             reads(arena.window.load(from * PAGE), 0, "page mapped anew")?;
             arena.stamp(from, 8, round)?;
             Arena::holds(&arena.window, from, 8, round, "pages just stored to")
+        }
+    })?;
+    must_add_up(&arena.space)
+}
+
+/// A fault that finds nothing locks its page for a moment: the page is free all
+/// the same.
+fn hint_is_taken_beside_stray_accesses() -> Outcome {
+    let arena = Arena::empty(4)?;
+    arena.space.set_policy(Policy::RANGE)?;
+    for_a_while(Duration::from_secs(2), 3, |number, _| match number {
+        0 => {
+            let at = arena
+                .space
+                .map(BASE, bytes(4), Prot::READ, Placement::Hint)?;
+            ensure_eq!(at, BASE, "address of the region");
+            arena.unmap(0, 4)
+        }
+        _ => {
+            let _ = arena.window.load((number + 1) * PAGE);
+            Ok(())
         }
     })?;
     must_add_up(&arena.space)
