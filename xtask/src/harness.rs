@@ -10,7 +10,8 @@ use crate::ctx::Ctx;
 use crate::host::toolchain::Toolchain;
 use crate::step::Step;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What userspace is built for.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The guest has no shared libraries.
 const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static -C strip=symbols";
 

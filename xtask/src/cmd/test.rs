@@ -8,7 +8,8 @@ use clap::Args;
 
 use crate::ctx::Ctx;
 use crate::exit::Coded;
-use crate::suite::{Suite, e2e, guest, host};
+use crate::suite::host::{self, Tier};
+use crate::suite::{Suite, e2e, guest};
 
 /// Run every test, in userspace and in the VM
 #[derive(Args, Debug)]
@@ -16,6 +17,9 @@ pub(crate) struct TestArgs {
     /// Only tests whose full name contains this, such as vm.base or host.unit
     #[arg(default_value = "", hide_default_value = true)]
     filter: String,
+    /// Look at more random cases, and at all executions of each model: some minutes
+    #[arg(long)]
+    long: bool,
 }
 
 impl TestArgs {
@@ -23,7 +27,11 @@ impl TestArgs {
     pub(crate) fn run(&self, ctx: &Ctx) -> Result<u8> {
         let start = Instant::now();
         let mut suite = Suite::new(ctx, &self.filter);
-        host::run(&mut suite)?;
+        let tier = match self.long {
+            true => Tier::Long,
+            false => Tier::Short,
+        };
+        host::run(&mut suite, tier)?;
         guest::run(&mut suite)?;
         guest::stress(&mut suite)?;
         guest::busted(&mut suite)?;

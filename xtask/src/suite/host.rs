@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Tests without a VM: formatting, lints, unit tests.
+//! Tests without a VM: formatting, lints, unit tests, and the proofs of the
+//! portable algorithms.
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -9,10 +12,15 @@ use crate::harness;
 use crate::host::needs::{self, Scope};
 use crate::host::toolchain::Toolchain;
 use crate::ktap::Status;
-use crate::step::Step;
+use crate::step::{self, Step};
 
-/// Name, title and arguments of each.
-const STAGES: [(&str, &str, &[&str]); 3] = [
+/// The library of the portable algorithms.
+const PORTABLE: &str = "faultline-portable";
+/// The same for model checking.
+const LOOM: &str = "faultline-portable-loom";
+
+/// Name, title and arguments of each that needs no other toolchain.
+const STAGES: [(&str, &str, &[&str]); 4] = [
     (
         "host.fmt",
         "cargo fmt --check",
@@ -30,18 +38,50 @@ const STAGES: [(&str, &str, &[&str]); 3] = [
             "warnings",
         ],
     ),
-    ("host.unit", "cargo test", &["test", "--workspace"]),
+    (
+        "host.unit",
+        "cargo test",
+        &["test", "--workspace", "--exclude", LOOM],
+    ),
+    (
+        "host.loom",
+        "model checking",
+        &["test", "--package", LOOM, "--", "--test-threads=1"],
+    ),
 ];
 
-/// Runs all of them that are wanted.
-pub(crate) fn run(suite: &mut Suite<'_>) -> Result<()> {
-    for (name, title, args) in STAGES {
-        suite.case(name, |ctx| cargo(ctx, title, args))?;
-    }
-    Ok(())
+/// How much the random tests and the model checker look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tier {
+    /// What fits between two changes.
+    Short,
+    /// Some minutes.
+    Long,
 }
 
-fn cargo(ctx: &Ctx, title: &str, args: &[&str]) -> Result<Status> {
+impl Tier {
+    fn apply(self, command: &mut Command) {
+        match self {
+            Self::Short => {}
+            Self::Long => {
+                command
+                    .env("FAULTLINE_LONG", "1")
+                    .env("PROPTEST_CASES", "50000");
+            }
+        }
+    }
+}
+
+/// Runs all of them that are wanted.
+pub(crate) fn run(suite: &mut Suite<'_>, tier: Tier) -> Result<()> {
+    for (name, title, args) in STAGES {
+        suite.case(name, |ctx| cargo(ctx, title, args, tier))?;
+    }
+    suite.case("host.tsan", |ctx| thread_sanitizer(ctx, tier))?;
+    suite.case("host.miri", miri)
+}
+
+fn cargo(ctx: &Ctx, title: &str, args: &[&str], tier: Tier) -> Result<Status> {
     {
         let _lock = ctx.lock()?;
         // The harness's build script runs bindgen, and so needs libclang.
@@ -49,6 +89,65 @@ fn cargo(ctx: &Ctx, title: &str, args: &[&str]) -> Result<Status> {
     }
     let mut cargo = harness::cargo(ctx, &Toolchain::find(ctx)?);
     cargo.args(args);
+    tier.apply(&mut cargo);
     Step::new(ctx, title, cargo).run()?;
     Ok(Status::Pass)
+}
+
+/// The stress test of the range lock under ThreadSanitizer. The standard
+/// library is not built for it, which the test knows.
+fn thread_sanitizer(ctx: &Ctx, tier: Tier) -> Result<Status> {
+    if !has_nightly(&["rustc", "--version"]) {
+        return Ok(Status::Skip("rustup has no nightly toolchain".into()));
+    }
+    let mut cargo = nightly_cargo(ctx);
+    cargo
+        .args(["test", "--package", PORTABLE, "--test", "range_lock_stress"])
+        .args(["--target", harness::TARGET, "--target-dir"])
+        .arg(ctx.cached("tsan"))
+        .env(
+            "RUSTFLAGS",
+            "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+        );
+    tier.apply(&mut cargo);
+    Step::new(ctx, "stress under ThreadSanitizer", cargo).run()?;
+    Ok(Status::Pass)
+}
+
+/// The unit tests of the portable algorithms under Miri, with few cases: it is
+/// some hundred times slower.
+fn miri(ctx: &Ctx) -> Result<Status> {
+    if !has_nightly(&["cargo", "miri", "--version"]) {
+        return Ok(Status::Skip(
+            "rustup has no nightly toolchain with the component miri".into(),
+        ));
+    }
+    let mut cargo = nightly_cargo(ctx);
+    cargo
+        .args(["miri", "test", "--package", PORTABLE, "--lib"])
+        .arg("--target-dir")
+        .arg(ctx.cached("miri"))
+        // To read PROPTEST_CASES, and the clock.
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .env("PROPTEST_CASES", "4");
+    Step::new(ctx, "unit tests under Miri", cargo).run()?;
+    Ok(Status::Pass)
+}
+
+/// Whether this command of the nightly toolchain works.
+fn has_nightly(command: &[&str]) -> bool {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["run", "nightly"]).args(command);
+    step::output(&mut rustup).is_ok()
+}
+
+/// A nightly cargo in the clone.
+fn nightly_cargo(ctx: &Ctx) -> Command {
+    let mut cargo = Command::new("rustup");
+    cargo.args(["run", "nightly", "cargo"]);
+    cargo.current_dir(&ctx.repo);
+    if ctx.global.offline {
+        cargo.arg("--offline");
+    }
+    cargo
 }
