@@ -218,6 +218,16 @@ impl World<'_> {
         }
     }
 
+    /// Whatever is left goes in any order.
+    fn empty(&mut self) {
+        while !self.entries.is_empty() {
+            let at = self.pick(7, true).expect("the first is always granted");
+            self.entries.remove(at);
+            self.check();
+        }
+        assert!(self.lock.is_empty());
+    }
+
     fn check(&self) {
         for (at, entry) in self.entries.iter().enumerate() {
             assert_eq!(
@@ -230,20 +240,24 @@ impl World<'_> {
     }
 }
 
-fn cases(default: u32) -> ProptestConfig {
+/// Short sequences, if `PROPTEST_CASES` says nothing else.
+const SHORT: u32 = 2000;
+/// Requests that a long sequence has at a time, at most.
+const CROWD: usize = 24;
+
+/// So many cases for each [`SHORT`] ones.
+fn cases(share: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    let wanted: u32 = wanted.and_then(|n| n.parse().ok()).unwrap_or(SHORT);
     ProptestConfig {
-        // PROPTEST_CASES overrides it.
-        cases: std::env::var("PROPTEST_CASES")
-            .ok()
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(default),
+        cases: (wanted.saturating_mul(share) / SHORT).max(1),
         max_shrink_iters: 100_000,
         ..ProptestConfig::default()
     }
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(SHORT))]
 
     /// Exclusion, first come first served, no lost grant, partial release
     /// exact: after each step the requests that are granted are those that no
@@ -258,13 +272,28 @@ proptest! {
             world.apply(step);
             world.check();
         }
-        // Whatever is left goes in any order.
-        while !world.entries.is_empty() {
-            let at = world.pick(7, true).expect("the first is always granted");
-            world.entries.remove(at);
+        world.empty();
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(20))]
+
+    /// The same after a long life: what came and went leaves nothing behind.
+    #[test]
+    fn a_long_sequence_is_like_a_short_one(
+        steps in prop::collection::vec(step(), 2000)
+    ) {
+        let lock = Lock::new();
+        let mut world = World { lock: &lock, entries: Vec::new() };
+        for (n, step) in steps.into_iter().enumerate() {
+            if world.entries.len() >= CROWD {
+                world.apply(Step::Release(n));
+            }
+            world.apply(step);
             world.check();
         }
-        prop_assert!(lock.is_empty());
+        world.empty();
     }
 }
 
