@@ -106,6 +106,14 @@ impl Interval {
         Self::new(start, self.end)
     }
 
+    /// What `self` has beside `other`, a prefix or a suffix of it.
+    pub const fn minus(self, other: Self) -> Option<Self> {
+        match self.before(other) {
+            Some(below) => Some(below),
+            None => self.after(other),
+        }
+    }
+
     /// The part of `self` below `other`'s start, if any.
     pub const fn before(self, other: Self) -> Option<Self> {
         self.below(other.start)

@@ -42,9 +42,8 @@ pub struct Request<'l, const D: usize, const S: usize> {
     _pinned: PhantomPinned,
 }
 
-// SAFETY: What others may find of a request is guarded by the spin locks.
-unsafe impl<const D: usize, const S: usize> Send for Request<'_, D, S> {}
-// SAFETY: As above.
+// SAFETY: What others may find of a request is guarded by the spin locks. (It
+// is not `Send`: who waits in it is the task that got in line.)
 unsafe impl<const D: usize, const S: usize> Sync for Request<'_, D, S> {}
 
 impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
@@ -89,7 +88,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         let this = self.prepare(ranges.into(), Mode::Write);
         let locked = this.lock.lock_places(this.parts());
         // A reader conflicts with writers only.
-        if this.count_conflicts(Mode::Read) != 0 {
+        if this.has_conflict(Mode::Read) {
             this.parts().for_each(|part| part.place.set(None));
             return None;
         }
@@ -167,7 +166,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     fn try_acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Option<&Self> {
         let this = self.prepare(ranges, mode);
         let locked = this.lock.lock_places(this.parts());
-        if this.count_conflicts(mode) != 0 {
+        if this.has_conflict(mode) {
             this.parts().for_each(|part| part.place.set(None));
             return None;
         }
@@ -213,7 +212,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     /// Gets in line, and releases the spin locks.
     #[inline]
     fn enter(&self, locked: Locked<'_, D, S>) -> Turn {
-        let pending = self.count_conflicts(self.waiter.mode.get());
+        let pending = self.count_conflicts();
         let set_late = is_busted(Bug::PendingSetLate);
         if pending != 0 {
             // Before the spin locks go: then others may grant the request.
@@ -235,10 +234,25 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         }
     }
 
-    /// Counts what is in the way of the request if it has this mode. The spin
-    /// locks are held.
+    /// Whether anything would be in the way of the request in this mode. The
+    /// spin locks are held.
     #[inline]
-    fn count_conflicts(&self, mode: Mode) -> u32 {
+    fn has_conflict(&self, mode: Mode) -> bool {
+        let mut found = false;
+        for (part, place) in self.placed() {
+            let interval = part.node.interval();
+            self.lock.for_each_related(place, |trees| {
+                found |= trees.has_conflict(interval, mode);
+            });
+        }
+        found
+    }
+
+    /// Counts what is in the way of the request, which is to wait for it. The
+    /// spin locks are held.
+    #[inline]
+    fn count_conflicts(&self) -> u32 {
+        let mode = self.waiter.mode.get();
         let mut pending = 0;
         for (part, place) in self.placed() {
             let interval = part.node.interval();
@@ -329,24 +343,25 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
                     let overlaps = kept.is_some_and(|k| k.intersect(other).is_some());
                     overlaps && !is_busted(Bug::TrimLetsAllPass)
                 };
-                self.let_pass(place, old, |other, _| still(other), &mut grants);
+                let released = kept.and_then(|kept| old.minus(kept)).unwrap_or(old);
+                self.let_pass(place, released, |other, _| still(other), &mut grants);
             }
         }
         grants
     }
 
-    /// One less is in the way of each later request that conflicts with `old`
-    /// as it was held and for which `blocked` is false now.
+    /// One less is in the way of each later request that conflicts with
+    /// `released` as it was held and for which `blocked` is false now.
     #[cold]
     fn let_pass(
         &self,
         place: Place,
-        old: Interval,
+        released: Interval,
         blocked: impl Fn(Interval, Mode) -> bool,
         grants: &mut Grants,
     ) {
         self.lock.for_each_related(place, |trees| {
-            trees.let_pass(&self.waiter, old, &blocked, grants);
+            trees.let_pass(&self.waiter, released, &blocked, grants);
         });
     }
 

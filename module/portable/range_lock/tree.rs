@@ -259,6 +259,12 @@ impl Tree {
         upper.max_end.set(self.computed_max_end(upper));
     }
 
+    /// Whether any node overlaps `interval`.
+    #[inline]
+    pub(super) fn has_overlapping(&self, interval: Interval) -> bool {
+        self.first_overlapping(self.root.get(), interval).is_some()
+    }
+
     /// Calls `visit` for each node that overlaps `interval`. It must not
     /// change the tree.
     #[inline]

@@ -206,6 +206,13 @@ impl Trees {
         }
     }
 
+    /// Whether any part conflicts.
+    #[inline]
+    pub(super) fn has_conflict(&self, interval: Interval, mode: Mode) -> bool {
+        let readers = mode == Mode::Write && self.readers.has_overlapping(interval);
+        readers || self.writers.has_overlapping(interval)
+    }
+
     /// Counts the parts that conflict, and marks them as being in the way.
     #[inline]
     pub(super) fn count_conflicts(&self, interval: Interval, mode: Mode) -> u32 {
@@ -219,16 +226,16 @@ impl Trees {
         count
     }
 
-    /// For each part of a later request that conflicts with `old` as `waiter`
-    /// held it, and is not `blocked`: one less is in its way.
+    /// For each part of a later request that conflicts with `released` as
+    /// `waiter` held it, and is not `blocked`: one less is in its way.
     pub(super) fn let_pass(
         &self,
         waiter: &Waiter,
-        old: Interval,
+        released: Interval,
         blocked: impl Fn(Interval, Mode) -> bool,
         grants: &mut Grants,
     ) {
-        self.for_each_conflict(old, waiter.mode.get(), |part, other| {
+        self.for_each_conflict(released, waiter.mode.get(), |part, other| {
             let later = other.number.get() > waiter.number.get() || is_busted(Bug::NoArrivalOrder);
             if later && !blocked(part.node.interval(), other.mode.get()) {
                 grants.one_less(other);
