@@ -190,29 +190,27 @@ impl Directory {
         self.leaves.get_or_insert(index, Leaf::new()?)
     }
 
-    /// Removes and frees all pages of `range`, and returns how many there were.
+    /// Removes and frees all pages of `range`.
     ///
     /// `zap` is called for pieces of the range (first page, number of pages)
     /// that hold pages, before their pages are removed: when it has returned,
     /// no translation of the piece may be left. `done` is called with the page
-    /// up to which all is removed. The caller sees to it that no
+    /// up to which all is removed now, and how many pages were since the last call. The caller sees to it that no
     /// fault finds a region in the range meanwhile: then none can install an
     /// entry behind `zap`, and no slot is filled again. May sleep.
     pub(crate) fn remove(
         &self,
         range: Interval,
         mut zap: impl FnMut(u64, u64),
-        mut done: impl FnMut(u64),
-    ) -> u64 {
+        mut done: impl FnMut(u64, u64),
+    ) {
         let last = position(range.last() as usize).0;
         let mut next = position(range.start() as usize).0;
-        let mut removed = 0;
         while let Some((index, leaf)) = self.leaves.find(next, last) {
-            removed += self.remove_leaf(index, &leaf, range, &mut zap);
+            let removed = self.remove_leaf(index, &leaf, range, &mut zap);
             next = index + 1;
-            done((next << LEAF_SHIFT) as u64);
+            done((next << LEAF_SHIFT) as u64, removed);
         }
-        removed
     }
 
     fn remove_leaf(
@@ -254,7 +252,7 @@ impl PinnedDrop for Directory {
         // Here and now: a leaf's own end comes after a grace period, which is
         // too late for the pages of a whole space. No window is left to zap.
         if let Some(everything) = Interval::new(0, super::space::SPACE_PAGES) {
-            self.remove(everything, |_, _| (), |_| ());
+            self.remove(everything, |_, _| (), |_, _| ());
         }
     }
 }

@@ -86,10 +86,11 @@ impl Space {
                 self.inode.unmap_pages(first, pages);
             }
         };
-        let removed = self
-            .directory
-            .remove(range, zap, |page| held.done_below(page));
-        self.held.sub(removed);
-        self.stats.add(Counter::PagesRemoved, removed as i64);
+        self.directory.remove(range, zap, |page, removed| {
+            // Room for others before they can get at the pages.
+            self.held.sub(removed);
+            self.stats.add(Counter::PagesRemoved, removed as i64);
+            held.done_below(page);
+        });
     }
 }

@@ -248,8 +248,9 @@ impl<'r, 'l, M: Mode> Guard<'r, 'l, M> {
             return;
         }
         if let Some(range) = self.range {
-            self.held.release_below(page);
+            // Before anybody else can say that it has them.
             self.trace_released(range.below(page));
+            self.held.release_below(page);
             self.range = range.above(page);
         }
     }

@@ -87,7 +87,7 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
     }
 
     /// The object that stands at `index`, or else the next above it that
-    /// begins at or below `last`.
+    /// begins at or below `last`. Its interval may be that of a change half done.
     pub(crate) fn find<'g>(
         &self,
         index: usize,
@@ -101,6 +101,20 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
                 // SAFETY: An entry is an object, which is not freed before the read section ends.
                 value: unsafe { &*value },
             })
+    }
+
+    /// What `show` makes of the object that stands at `index`, or else of the
+    /// next above it that begins at or below `last`, at a moment at which no
+    /// change is half done. May sleep.
+    pub(crate) fn find_settled<R>(
+        &self,
+        index: usize,
+        last: usize,
+        show: impl FnOnce(&Entry<'_, T>) -> R,
+    ) -> Option<R> {
+        let _writer = self.writer.lock();
+        let rcu = rcu::read_lock();
+        self.find(index, last, &rcu).map(|entry| show(&entry))
     }
 
     /// `MA_STATE()`

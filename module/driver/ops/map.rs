@@ -93,12 +93,12 @@ impl Space {
         pages: u64,
     ) -> Result<Option<u64>> {
         let mut from = hint;
-        for _ in 0..BUSY_GAPS_SKIPPED {
+        for step in BUSY_GAP_STEPS {
             let gap = self.lowest_gap(from, pages)?;
             let fill = || self.fill_gap(gap, region);
             match self.lock.write_if_no_writer(gap, fill)? {
                 Some(filled) => return Ok(filled?.then_some(gap.start())),
-                None => from = gap.end(),
+                None => from = gap.start().saturating_add(pages.saturating_mul(step)),
             }
         }
         let gap = self.lowest_gap(hint, pages)?;
@@ -129,5 +129,6 @@ impl Space {
     }
 }
 
-/// How many free intervals are passed over because somebody is busy with them.
-const BUSY_GAPS_SKIPPED: usize = 4;
+/// How far beyond a free interval that another change is busy with the next is
+/// looked for, in its lengths: that change may be a large one.
+const BUSY_GAP_STEPS: [u64; 4] = [1, 1 << 8, 1 << 16, 1 << 24];

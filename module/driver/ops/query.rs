@@ -21,7 +21,7 @@ impl Space {
     /// The region that contains `page`, or else the next above it. `ENOENT`,
     /// `EINTR`. May sleep.
     pub(in super::super) fn query(&self, page: u64) -> Result<Found> {
-        // What RCU shows was true at one moment, which is all that a query can
+        // What is found was true at one moment, which is all that a query can
         // tell; only under `global` it waits for changes that are under way.
         match self.lock.read_if_global(|| self.find(page))? {
             Some(found) => found,
@@ -31,12 +31,9 @@ impl Space {
     }
 
     fn find(&self, page: u64) -> Option<Found> {
-        let rcu = rcu::read_lock();
-        let entry = self
-            .regions
-            .find(page as usize, SPACE_PAGES as usize - 1, &rcu)?;
-        Some(Found {
-            interval: interval(&entry),
+        let last = SPACE_PAGES as usize - 1;
+        self.regions.find_settled(page as usize, last, |entry| Found {
+            interval: interval(entry),
             protection: entry.value.protection,
             generation: entry.value.generation,
         })

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
@@ -19,6 +20,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
     spaces_have_their_own,
     changes_beside_a_load,
     hint_is_taken_beside_stray_accesses,
+    pages_given_back_early_make_room,
     range_lock_events_are_traced,
 ];
 
@@ -101,6 +103,31 @@ fn hint_is_taken_beside_stray_accesses() -> Outcome {
         }
     })?;
     must_add_up(&arena.space)
+}
+
+/// A large UNMAP lets who waits have the part that is done: with the room that
+/// it made.
+fn pages_given_back_early_make_room() -> Outcome {
+    let pages = 16 * 512;
+    for _ in 0..10 {
+        let arena = Arena::new(pages, Prot::READ_WRITE)?;
+        arena.space.set_policy(Policy::RANGE)?;
+        arena.space.limit(pages as u64)?;
+        arena.stamp(0, pages, 1)?;
+        thread::scope(|scope| {
+            let unmap = scope.spawn(|| arena.unmap(0, pages));
+            // The regions go before the pages, both with the range locked.
+            while arena.space.query(BASE)?.is_some() && !unmap.is_finished() {}
+            arena.remap(0, 1, Prot::READ_WRITE)?;
+            let stored = arena.window.store(0, 2);
+            unmap
+                .join()
+                .unwrap_or_else(|_| Err(Stop::fail("the unmapping thread panicked")))?;
+            Ok::<_, Stop>(stored?)
+        })?;
+        must_add_up(&arena.space)?;
+    }
+    Ok(())
 }
 
 /// A tracing instance of one's own, removed at the end.
