@@ -186,3 +186,30 @@ fn a_try_to_read_fails_while_another_writes() {
         drop(guard);
     });
 }
+
+/// It waits for a reader, but never for a writer.
+#[test]
+fn a_writer_behind_readers_waits_for_them_only() {
+    explore(|world: &Shared<1, 1>| {
+        let reader = world.spawn(|world| world.read(one(A), &[A]));
+        let request = pin!(Request::new(&world.lock));
+        let queued = request.queue_write_behind_readers(one(A));
+        let guard = queued.expect("nobody else writes").wait();
+        world.change(A);
+        drop(guard);
+        reader.join();
+    });
+    explore_bounded(|world: &Shared<1, 1>| {
+        let others = [(); 2].map(|()| {
+            world.spawn(|world| {
+                let request = pin!(Request::new(&world.lock));
+                if let Some(queued) = request.queue_write_behind_readers(one(A)) {
+                    let _guard = queued.wait();
+                    world.change(A);
+                };
+            })
+        });
+        world.read(one(A), &[A]);
+        others.into_iter().for_each(Thread::join);
+    });
+}
