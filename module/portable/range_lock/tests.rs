@@ -245,6 +245,9 @@ const SHORT: u32 = 2000;
 /// Requests that a long sequence has at a time, at most.
 const CROWD: usize = 24;
 
+/// How long a failing sequence is made shorter, in milliseconds.
+const SHRINKING: u32 = 20_000;
+
 /// So many cases for each [`SHORT`] ones.
 fn cases(share: u32) -> ProptestConfig {
     let wanted = std::env::var("PROPTEST_CASES").ok();
@@ -252,6 +255,7 @@ fn cases(share: u32) -> ProptestConfig {
     ProptestConfig {
         cases: (wanted.saturating_mul(share) / SHORT).max(1),
         max_shrink_iters: 100_000,
+        max_shrink_time: SHRINKING,
         ..ProptestConfig::default()
     }
 }
