@@ -4,12 +4,12 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{expect, scratch, xtask};
+use super::{expect, scratch, this_xtask, xtask};
 use crate::ctx::Ctx;
 use crate::vm::rundir::RunDir;
 use crate::{exit, fsx};
@@ -22,7 +22,7 @@ pub(super) fn kdir_without_rust(ctx: &Ctx) -> Result<()> {
     let dir = scratch(ctx, "kdir")?;
     fsx::write_atomic(&dir.join(".config"), "CONFIG_MODULES=y\n")?;
     let dir = dir.to_string_lossy().into_owned();
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = this_xtask();
     command
         .args(["build", "--kdir", &dir])
         .env("FAULTLINE_CACHE", &ctx.cache);

@@ -133,9 +133,15 @@ fn run_ends_with(ctx: &Ctx, options: &str, script: &str, code: u8) -> Result<()>
     expect(ctx, &args, code).map(drop)
 }
 
+/// This very xtask, without any options. By way of the running process: the
+/// tests before may have had cargo build its file anew.
+fn this_xtask() -> Command {
+    Command::new(format!("/proc/{}/exe", std::process::id()))
+}
+
 /// This very xtask with the same options of every command; later ones win.
 fn xtask(ctx: &Ctx, args: &[&str]) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = this_xtask();
     let accel = ctx.global.accel.to_possible_value();
     command
         .env("FAULTLINE_CACHE", &ctx.cache)
