@@ -8,6 +8,9 @@
 //!
 //! Sections: `alone`, `disjoint`, `crowded`, `streams`, `sweep`; all if none is
 //! named. `--long`, or `FAULTLINE_BENCH_LONG=1`, takes five times the rounds.
+//!
+//! Two work trees must not share a target directory: cargo may then measure the
+//! library of one as that of the other.
 
 mod alone;
 mod cases;

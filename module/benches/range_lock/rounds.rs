@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::{
-    measure::Spread,
+    measure::{deeper, Spread},
     peers::AnyPeer,
     report::{cell, print_table, Report},
 };
@@ -31,7 +31,7 @@ impl Samples {
         for round in 0..rounds {
             for ((_, case), samples) in cases.iter().zip(&mut samples) {
                 for (peer, samples) in peers.iter().zip(samples) {
-                    samples.extend(sample(round, case, peer));
+                    samples.extend(deeper(round, &mut || sample(round, case, peer)));
                 }
             }
         }
