@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Module parameters. Declared in C (`shims.c`), so that sysfs shows them.
+//! Module parameters. Declared in C (`params.c`), so that sysfs shows them.
 
 use kernel::str::{CStr, CStrExt};
 

@@ -7,7 +7,7 @@
 //! Linux' own range locks: so a task may hold one range at a time, and one that
 //! needs two asks for both at once.
 
-use core::{marker::PhantomData, pin::Pin};
+use core::{convert::Infallible, mem::ManuallyDrop, pin::Pin};
 
 use kernel::{
     alloc::KVBox,
@@ -27,6 +27,43 @@ use crate::portable::{
 
 pub(crate) use range_lock::{Read, Write};
 
+/// What a request asks for, as [`range_lock::Ranges`], and what is left of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Pages {
+    ranges: range_lock::Ranges,
+    left: [Option<Interval>; 2],
+}
+
+impl Pages {
+    /// Two intervals, `None` if they overlap.
+    #[allow(dead_code)] // Used by the torture only, so far.
+    pub(crate) fn two(first: Interval, second: Interval) -> Option<Self> {
+        let ranges = range_lock::Ranges::two(first, second)?;
+        Some(Self {
+            ranges,
+            left: [Some(first), Some(second)],
+        })
+    }
+
+    fn left(&self) -> impl Iterator<Item = Interval> {
+        self.left.into_iter().flatten()
+    }
+
+    /// Takes out what `part` says of each interval.
+    fn keep(&mut self, part: impl Fn(Interval) -> Option<Interval>) {
+        self.left = self.left.map(|range| range.and_then(&part));
+    }
+}
+
+impl From<Interval> for Pages {
+    fn from(range: Interval) -> Self {
+        Self {
+            ranges: range.into(),
+            left: [Some(range), None],
+        }
+    }
+}
+
 /// Domains of 1 GiB granules, and shards of 2 MiB granules in each: 8 KiB of
 /// spin locks and trees.
 const DOMAINS: usize = 16;
@@ -36,6 +73,9 @@ type Portable = range_lock::RangeLock<DOMAINS, SHARDS>;
 
 /// A request, to be pinned on the stack: see [`range_lock::Request`].
 pub(crate) type Request<'l> = range_lock::Request<'l, DOMAINS, SHARDS>;
+
+type InLine<'r, 'l, M> = Queued<'r, 'l, M, DOMAINS, SHARDS>;
+type Held<'r, 'l, M> = range_lock::Guard<'r, 'l, M, DOMAINS, SHARDS>;
 
 /// How a guard holds its range.
 pub(crate) trait Mode {
@@ -99,9 +139,12 @@ impl RangeLock {
     pub(crate) fn read_killable<'r, 'l>(
         &'l self,
         request: Pin<&'r mut Request<'l>>,
-        range: Interval,
+        pages: impl Into<Pages>,
     ) -> Result<Guard<'r, 'l, Read>> {
-        self.wait(range, || request.queue_read(range))
+        let pages = pages.into();
+        self.start::<Read>(&pages);
+        let queued = request.queue_read(pages.ranges);
+        self.finish_killable(pages, queued)
     }
 
     /// Waits until there is no earlier request for any of the pages, or
@@ -109,9 +152,12 @@ impl RangeLock {
     pub(crate) fn write_killable<'r, 'l>(
         &'l self,
         request: Pin<&'r mut Request<'l>>,
-        range: Interval,
+        pages: impl Into<Pages>,
     ) -> Result<Guard<'r, 'l, Write>> {
-        self.wait(range, || request.queue_write(range))
+        let pages = pages.into();
+        self.start::<Write>(&pages);
+        let queued = request.queue_write(pages.ranges);
+        self.finish_killable(pages, queued)
     }
 
     /// As [`RangeLock::write_killable`], or `None` if there is an earlier
@@ -119,51 +165,56 @@ impl RangeLock {
     pub(crate) fn write_behind_readers<'r, 'l>(
         &'l self,
         request: Pin<&'r mut Request<'l>>,
-        range: Interval,
+        pages: impl Into<Pages>,
     ) -> Result<Option<Guard<'r, 'l, Write>>> {
-        self.wait_if_queued(range, || request.queue_write_behind_readers(range))
-    }
-
-    fn wait<'r, 'l, M: Mode>(
-        &'l self,
-        range: Interval,
-        queue: impl FnOnce() -> Queued<'r, 'l, M, DOMAINS, SHARDS>,
-    ) -> Result<Guard<'r, 'l, M>> {
-        let held = self.wait_if_queued(range, || Some(queue()))?;
-        // It was queued.
-        held.ok_or(EINVAL)
-    }
-
-    fn wait_if_queued<'r, 'l, M: Mode>(
-        &'l self,
-        range: Interval,
-        queue: impl FnOnce() -> Option<Queued<'r, 'l, M, DOMAINS, SHARDS>>,
-    ) -> Result<Option<Guard<'r, 'l, M>>> {
-        might_sleep();
-        self.trace_start::<M>(range);
-        self.lockdep_acquire::<M>();
-        let Some(queued) = queue() else {
-            self.trace_returned::<M>(range, false);
+        let pages = pages.into();
+        self.start::<Write>(&pages);
+        let Some(queued) = request.queue_write_behind_readers(pages.ranges) else {
+            self.trace_returned::<Write>(&pages, false);
             self.lockdep_release();
             return Ok(None);
         };
+        self.finish_killable(pages, queued).map(Some)
+    }
+
+    fn start<M: Mode>(&self, pages: &Pages) {
+        might_sleep();
+        self.trace_start::<M>(pages);
+        self.lockdep_acquire::<M>();
+    }
+
+    fn finish_killable<'r, 'l, M: Mode>(
+        &'l self,
+        pages: Pages,
+        queued: InLine<'r, 'l, M>,
+    ) -> Result<Guard<'r, 'l, M>> {
+        let held = self.finish(pages, queued, Queued::wait_killable);
+        held.map_err(|range_lock::Killed| EINTR)
+    }
+
+    fn finish<'r, 'l, M: Mode, E>(
+        &'l self,
+        pages: Pages,
+        queued: InLine<'r, 'l, M>,
+        wait: impl FnOnce(InLine<'r, 'l, M>) -> Result<Held<'r, 'l, M>, E>,
+    ) -> Result<Guard<'r, 'l, M>, E> {
         let result = if queued.must_wait() {
             self.contention_begin(M::WRITE);
-            let result = queued.wait_killable();
+            let result = wait(queued);
             self.contention_end(result.is_ok());
             result
         } else {
             Ok(queued.wait())
         };
-        self.trace_returned::<M>(range, result.is_ok());
+        self.trace_returned::<M>(&pages, result.is_ok());
         match result {
             Ok(held) => {
                 self.lockdep_acquired();
-                Ok(Some(Guard::new(self, held, range)))
+                Ok(Guard::new(self, held, pages))
             }
-            Err(range_lock::Killed) => {
+            Err(error) => {
                 self.lockdep_release();
-                Err(EINTR)
+                Err(error)
             }
         }
     }
@@ -173,13 +224,17 @@ impl RangeLock {
         self.map.get() as usize
     }
 
-    fn trace_start<M: Mode>(&self, range: Interval) {
-        trace::range_start_locking(self.address(), range.start(), range.end(), M::WRITE);
+    fn trace_start<M: Mode>(&self, pages: &Pages) {
+        for range in pages.left() {
+            trace::range_start_locking(self.address(), range.start(), range.end(), M::WRITE);
+        }
     }
 
-    fn trace_returned<M: Mode>(&self, range: Interval, success: bool) {
-        let (start, end) = (range.start(), range.end());
-        trace::range_acquire_returned(self.address(), start, end, M::WRITE, success);
+    fn trace_returned<M: Mode>(&self, pages: &Pages, success: bool) {
+        for range in pages.left() {
+            let (start, end) = (range.start(), range.end());
+            trace::range_acquire_returned(self.address(), start, end, M::WRITE, success);
+        }
     }
 
     #[cold]
@@ -201,10 +256,24 @@ impl RangeLock {
         }
     }
 
+    fn lockdep_try_acquired<M: Mode>(&self) {
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: By the type invariants, and this task has acquired it.
+            unsafe { bindings::faultline_lockdep_try_acquired(self.map.get(), M::WRITE) }
+        }
+    }
+
     fn lockdep_acquired(&self) {
         if cfg!(CONFIG_LOCK_STAT) {
             // SAFETY: By the type invariants, and this task has acquired it.
             unsafe { bindings::faultline_lockdep_acquired(self.map.get()) }
+        }
+    }
+
+    fn lockdep_downgrade(&self) {
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: By the type invariants, and this task holds it for writing.
+            unsafe { bindings::faultline_lockdep_downgrade(self.map.get()) }
         }
     }
 
@@ -216,57 +285,139 @@ impl RangeLock {
     }
 }
 
-/// A range held until dropped, in the task that took it.
-#[must_use = "the range is released immediately when the guard is unused"]
+/// What only the torture uses, so far.
+#[allow(dead_code)]
+impl RangeLock {
+    /// Waits until no earlier request for any of the pages writes. May sleep.
+    pub(crate) fn read<'r, 'l>(
+        &'l self,
+        request: Pin<&'r mut Request<'l>>,
+        pages: impl Into<Pages>,
+    ) -> Guard<'r, 'l, Read> {
+        let pages = pages.into();
+        self.start::<Read>(&pages);
+        self.finish_surely(pages, request.queue_read(pages.ranges))
+    }
+
+    /// Waits until there is no earlier request for any of the pages. May sleep.
+    pub(crate) fn write<'r, 'l>(
+        &'l self,
+        request: Pin<&'r mut Request<'l>>,
+        pages: impl Into<Pages>,
+    ) -> Guard<'r, 'l, Write> {
+        let pages = pages.into();
+        self.start::<Write>(&pages);
+        self.finish_surely(pages, request.queue_write(pages.ranges))
+    }
+
+    /// The pages for reading, if no earlier request is in the way. Does not sleep.
+    pub(crate) fn try_read<'r, 'l>(
+        &'l self,
+        request: Pin<&'r mut Request<'l>>,
+        pages: impl Into<Pages>,
+    ) -> Option<Guard<'r, 'l, Read>> {
+        let pages = pages.into();
+        self.tried(pages, request.try_read(pages.ranges))
+    }
+
+    /// The pages for writing, if no earlier request is in the way. Does not sleep.
+    pub(crate) fn try_write<'r, 'l>(
+        &'l self,
+        request: Pin<&'r mut Request<'l>>,
+        pages: impl Into<Pages>,
+    ) -> Option<Guard<'r, 'l, Write>> {
+        let pages = pages.into();
+        self.tried(pages, request.try_write(pages.ranges))
+    }
+
+    fn finish_surely<'r, 'l, M: Mode>(
+        &'l self,
+        pages: Pages,
+        queued: InLine<'r, 'l, M>,
+    ) -> Guard<'r, 'l, M> {
+        let Ok(held) = self.finish(pages, queued, |q| Ok::<_, Infallible>(q.wait()));
+        held
+    }
+
+    fn tried<'r, 'l, M: Mode>(
+        &'l self,
+        pages: Pages,
+        held: Option<Held<'r, 'l, M>>,
+    ) -> Option<Guard<'r, 'l, M>> {
+        self.trace_returned::<M>(&pages, held.is_some());
+        let held = held?;
+        self.lockdep_try_acquired::<M>();
+        self.lockdep_acquired();
+        Some(Guard::new(self, held, pages))
+    }
+}
+
+/// Pages held until dropped, in the task that took them.
+#[must_use = "the pages are released immediately when the guard is unused"]
 pub(crate) struct Guard<'r, 'l, M: Mode> {
     lock: &'l RangeLock,
-    held: range_lock::Guard<'r, 'l, M, DOMAINS, SHARDS>,
-    /// What is held still.
-    range: Option<Interval>,
-    _mode: PhantomData<M>,
+    held: Held<'r, 'l, M>,
+    pages: Pages,
     _task: NotThreadSafe,
 }
 
 impl<'r, 'l, M: Mode> Guard<'r, 'l, M> {
-    fn new(
-        lock: &'l RangeLock,
-        held: range_lock::Guard<'r, 'l, M, DOMAINS, SHARDS>,
-        range: Interval,
-    ) -> Self {
+    fn new(lock: &'l RangeLock, held: Held<'r, 'l, M>, pages: Pages) -> Self {
         Self {
             lock,
             held,
-            range: Some(range),
-            _mode: PhantomData,
+            pages,
             _task: NotThreadSafe,
         }
     }
 
-    /// Gives back all pages below `page`, if anybody waits for any of the range.
+    /// Gives back all pages below `page`, if anybody waits for any of them.
     pub(crate) fn release_below_if_contended(&mut self, page: u64) {
-        if !self.held.is_contended() {
-            return;
-        }
-        if let Some(range) = self.range {
-            // Before anybody else can say that it has them.
-            self.trace_released(range.below(page));
-            self.held.release_below(page);
-            self.range = range.above(page);
+        if self.held.is_contended() {
+            self.release_below(page);
         }
     }
 
-    fn trace_released(&self, released: Option<Interval>) {
-        if let Some(released) = released {
-            let (start, end) = (released.start(), released.end());
+    /// Gives back all pages below `page`.
+    pub(crate) fn release_below(&mut self, page: u64) {
+        // Before anybody else can say that it has them.
+        self.trace_released(|range| range.below(page));
+        self.held.release_below(page);
+        self.pages.keep(|range| range.above(page));
+    }
+
+    /// Gives back `page` and all pages above it.
+    #[allow(dead_code)] // Used by the torture only, so far.
+    pub(crate) fn release_from(&mut self, page: u64) {
+        self.trace_released(|range| range.above(page));
+        self.held.release_from(page);
+        self.pages.keep(|range| range.below(page));
+    }
+
+    fn trace_released(&self, released: impl Fn(Interval) -> Option<Interval>) {
+        for range in self.pages.left().filter_map(released) {
+            let (start, end) = (range.start(), range.end());
             trace::range_released(self.lock.address(), start, end, M::WRITE);
         }
+    }
+}
+
+impl<'r, 'l> Guard<'r, 'l, Write> {
+    /// Holds the pages for reading from here on, without ever giving them back.
+    #[allow(dead_code)] // Used by the torture only, so far.
+    pub(crate) fn downgrade(self) -> Guard<'r, 'l, Read> {
+        let this = ManuallyDrop::new(self);
+        this.lock.lockdep_downgrade();
+        // SAFETY: It is neither used nor dropped where it was.
+        let held = unsafe { core::ptr::read(&this.held) };
+        Guard::new(this.lock, held.downgrade(), this.pages)
     }
 }
 
 impl<M: Mode> Drop for Guard<'_, '_, M> {
     fn drop(&mut self) {
         self.lock.lockdep_release();
-        self.trace_released(self.range);
+        self.trace_released(Some);
         // `held` goes next.
     }
 }

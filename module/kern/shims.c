@@ -2,40 +2,12 @@
 /* See shims.h. */
 
 #include <linux/anon_inodes.h>
+#include <linux/cpumask.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <trace/events/lock.h>
 
 #include "shims.h"
-
-static unsigned long max_pages;
-module_param(max_pages, ulong, 0444);
-MODULE_PARM_DESC(max_pages, "Pages a new space may hold (0: half of the machine's memory)");
-
-u64 faultline_param_max_pages(void)
-{
-	return max_pages ?: totalram_pages() / 2;
-}
-
-static char *policy = "global";
-module_param(policy, charp, 0444);
-MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");
-
-const char *faultline_param_policy(void)
-{
-	return policy;
-}
-
-#ifdef faultline_test_hooks
-static unsigned int delay_unmap_ms;
-module_param(delay_unmap_ms, uint, 0644);
-MODULE_PARM_DESC(delay_unmap_ms, "Test only: how long each UNMAP sleeps while it holds the space's lock");
-
-unsigned int faultline_param_delay_unmap_ms(void)
-{
-	return READ_ONCE(delay_unmap_ms);
-}
-#endif
 
 void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key)
 {
@@ -96,9 +68,22 @@ void faultline_lockdep_acquire(struct lockdep_map *map, bool write)
 		rwsem_acquire_read(map, 0, 0, _RET_IP_);
 }
 
+void faultline_lockdep_try_acquired(struct lockdep_map *map, bool write)
+{
+	if (write)
+		rwsem_acquire(map, 0, 1, _RET_IP_);
+	else
+		rwsem_acquire_read(map, 0, 1, _RET_IP_);
+}
+
 void faultline_lockdep_acquired(struct lockdep_map *map)
 {
 	lock_acquired(map, _RET_IP_);
+}
+
+void faultline_lockdep_downgrade(struct lockdep_map *map)
+{
+	lock_downgrade(map, _RET_IP_);
 }
 
 void faultline_lockdep_release(struct lockdep_map *map)
@@ -120,6 +105,16 @@ void faultline_contention_end(struct lockdep_map *map, bool success)
 bool faultline_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);
+}
+
+void faultline_allow_signal(int signal)
+{
+	allow_signal(signal);
+}
+
+unsigned int faultline_num_online_cpus(void)
+{
+	return num_online_cpus();
 }
 
 u64 __percpu *faultline_percpu_alloc(unsigned int len)

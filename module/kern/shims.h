@@ -36,7 +36,9 @@ bool faultline_signal_pending_state(unsigned int state);
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
 				struct lock_class_key *key);
 void faultline_lockdep_acquire(struct lockdep_map *map, bool write);
+void faultline_lockdep_try_acquired(struct lockdep_map *map, bool write);
 void faultline_lockdep_acquired(struct lockdep_map *map);
+void faultline_lockdep_downgrade(struct lockdep_map *map);
 void faultline_lockdep_release(struct lockdep_map *map);
 
 /* trace_contention_begin() with lockdep's lock_contended(), and trace_contention_end(). */
@@ -45,6 +47,11 @@ void faultline_contention_end(struct lockdep_map *map, bool success);
 
 /* fatal_signal_pending(current) */
 bool faultline_fatal_signal_pending(void);
+
+/* allow_signal(): for a kernel thread, which otherwise ignores them all. */
+void faultline_allow_signal(int signal);
+
+unsigned int faultline_num_online_cpus(void);
 
 /* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
@@ -78,9 +85,18 @@ struct file *faultline_inode_file(void);
 /* file->f_mapping = owner->f_mapping, in ->open only. */
 void faultline_file_share_mapping(struct file *file, struct file *owner);
 
-/* Module parameters (C, because Rust's are not shown in sysfs). */
+/* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
 const char *faultline_param_policy(void);
 unsigned int faultline_param_delay_unmap_ms(void);
+
+/* Parameters of faultline_torture.ko. */
+const char *faultline_torture_type(void);
+int faultline_torture_nwriters_stress(void);
+int faultline_torture_nreaders_stress(void);
+int faultline_torture_stat_interval(void);
+int faultline_torture_long_hold(void);
+int faultline_torture_duration(void);
+int faultline_torture_verbose(void);
 
 #endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The parameters of faultline.ko: see shims.h. */
+
+#include <linux/mm.h>
+#include <linux/module.h>
+
+#include "shims.h"
+
+static unsigned long max_pages;
+module_param(max_pages, ulong, 0444);
+MODULE_PARM_DESC(max_pages, "Pages a new space may hold (0: half of the machine's memory)");
+
+u64 faultline_param_max_pages(void)
+{
+	return max_pages ?: totalram_pages() / 2;
+}
+
+static char *policy = "global";
+module_param(policy, charp, 0444);
+MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");
+
+const char *faultline_param_policy(void)
+{
+	return policy;
+}
+
+#ifdef faultline_test_hooks
+static unsigned int delay_unmap_ms;
+module_param(delay_unmap_ms, uint, 0644);
+MODULE_PARM_DESC(delay_unmap_ms, "Test only: how long each UNMAP sleeps while it holds the space's lock");
+
+unsigned int faultline_param_delay_unmap_ms(void)
+{
+	return READ_ONCE(delay_unmap_ms);
+}
+#endif
