@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FAULTLINE_TRACE_SYSTEM
+#define FAULTLINE_TRACE_SYSTEM faultline
+#endif
 #undef TRACE_SYSTEM
-#define TRACE_SYSTEM faultline
+#define TRACE_SYSTEM FAULTLINE_TRACE_SYSTEM
 
 #if !defined(_FAULTLINE_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _FAULTLINE_TRACE_H

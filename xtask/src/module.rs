@@ -70,7 +70,20 @@ pub(crate) struct Module {
     pub(crate) variant: Variant,
     /// The `.ko` file.
     pub(crate) path: PathBuf,
+    /// That of the torture, which the plain build has beside it.
+    pub(crate) torture: Option<PathBuf>,
 }
+
+impl Module {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.path), self.torture.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// Where the guest has the torture.
+pub(crate) const TORTURE: &str = "lib/faultline/faultline_torture.ko";
 
 /// Builds a variant for a kernel if its sources have changed.
 pub(crate) fn get(
@@ -92,8 +105,14 @@ pub(crate) fn get(
         .tree(&sources)?
         .part("kernel", &kernel.key)
         .finish();
-    let path = out.join("faultline.ko");
-    if fsx::load::<String>(&stamp).as_ref() != Some(&key) || !path.is_file() {
+    let torture = (variant == Variant::Plain).then(|| out.join("faultline_torture.ko"));
+    let module = Module {
+        variant,
+        path: out.join("faultline.ko"),
+        torture,
+    };
+    let stale = fsx::load::<String>(&stamp).as_ref() != Some(&key);
+    if stale || !module.files().all(|f| f.is_file()) {
         ctx.note_work();
         fsx::make_dir(&out)?;
         let mut args = vec![
@@ -109,9 +128,11 @@ pub(crate) fn get(
             kernel.name
         );
         Step::new(ctx, title, make).run()?;
-        path.metadata()
-            .with_context(|| format!("the build of the module left no {}", path.display()))?;
+        for file in module.files() {
+            file.metadata()
+                .with_context(|| format!("the build of the module left no {}", file.display()))?;
+        }
         fsx::save(&stamp, &key)?;
     }
-    Ok(Module { variant, path })
+    Ok(module)
 }

@@ -152,7 +152,8 @@ fn quietness(outcome: &Outcome) -> Status {
     }
 }
 
-fn boot(
+/// Boots what was built and runs a command.
+pub(super) fn boot(
     ctx: &Ctx,
     built: &Built,
     title: &str,

@@ -4,6 +4,7 @@
 pub(crate) mod e2e;
 pub(crate) mod guest;
 pub(crate) mod host;
+pub(crate) mod torture;
 
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,7 @@ use cpio::newc;
 
 use super::{Spec, Task};
 use crate::host::busybox;
-use crate::module::Variant;
+use crate::module::{self, Variant};
 
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
@@ -63,6 +63,9 @@ fn fill(archive: &mut Archive, spec: &Spec, init: &Path, shell: &Path) -> Result
     archive.entry("etc/group", REGULAR | 0o644, b"root:x:0:\n")?;
     for module in &spec.modules {
         archive.host_file(&module.variant.guest_path(), &module.path, 0o644)?;
+        if let Some(torture) = &module.torture {
+            archive.host_file(module::TORTURE, torture, 0o644)?;
+        }
     }
     if let Some(harness) = &spec.harness {
         archive.host_file("bin/faultline", harness, 0o755)?;
