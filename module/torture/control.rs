@@ -20,7 +20,7 @@ use super::{
 use crate::kern::kthread::{self, Body, Kthread};
 
 /// Milliseconds between kills.
-const TICK: u32 = 10;
+const TICK: u32 = 1;
 
 /// A test and its threads.
 #[pin_data]

@@ -93,6 +93,9 @@ impl Torture {
         if found != self.verdict {
             reasons.push(format!("wanted {}, got {found}", self.verdict));
         }
+        if let Some(count) = idle(&output) {
+            reasons.push(format!("a test that did nothing: {count}"));
+        }
         if reasons.is_empty() {
             let counts: Vec<&str> = output.lines().skip(1).collect();
             say!("{}: {found}, {}", self.name, counts.join(", "));
@@ -100,5 +103,26 @@ impl Torture {
         }
         let place = outcome.dir.path().display();
         Ok(Status::Fail(format!("{}\nsee {place}", reasons.join("\n"))))
+    }
+}
+
+/// A count of requests that is zero: granted, missed or killed, each has to occur.
+fn idle(output: &str) -> Option<&str> {
+    let mut counts = output.lines().filter(|line| {
+        let request = line.starts_with("writes") || line.starts_with("reads");
+        request && line.ends_with(" 0")
+    });
+    counts.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_did_nothing_is_none() {
+        let good = "SUCCESS\nerrors 0\nwrites 10\nwrites_killed 1\nreads 20\n";
+        assert_eq!(idle(good), None);
+        assert_eq!(idle("SUCCESS\nwrites 9\nreads 0\n"), Some("reads 0"));
     }
 }
