@@ -195,9 +195,11 @@ impl Directory {
     /// `zap` is called for pieces of the range (first page, number of pages)
     /// that hold pages, before their pages are removed: when it has returned,
     /// no translation of the piece may be left. `done` is called with the page
-    /// up to which all is removed now, and how many pages were since the last call. The caller sees to it that no
-    /// fault finds a region in the range meanwhile: then none can install an
-    /// entry behind `zap`, and no slot is filled again. May sleep.
+    /// up to which all is removed now, and with the number of pages removed
+    /// since it was called last. Up to that page the caller may let others in;
+    /// in the rest it sees to it that no fault finds a region meanwhile: then
+    /// none can install an entry behind `zap`, and no slot is filled again.
+    /// May sleep.
     pub(crate) fn remove(
         &self,
         range: Interval,

@@ -64,8 +64,8 @@ impl From<Interval> for Pages {
     }
 }
 
-/// Domains of 1 GiB granules, and shards of 2 MiB granules in each: 8 KiB of
-/// spin locks and trees.
+/// Domains of 1 GiB granules, and shards of 2 MiB granules in each: a line for
+/// each shard, each domain and the root, 9 KiB in all.
 const DOMAINS: usize = 16;
 const SHARDS: usize = 8;
 

@@ -60,7 +60,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         }
     }
 
-    /// Gets in line to read. Does not sleep.
+    /// Gets in line to read. Does not wait for its turn.
     #[inline]
     pub fn queue_read<'r>(
         self: Pin<&'r mut Self>,
@@ -69,7 +69,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         self.queue(ranges.into(), Mode::Read)
     }
 
-    /// Gets in line to write. Does not sleep.
+    /// Gets in line to write. Does not wait for its turn.
     #[inline]
     pub fn queue_write<'r>(
         self: Pin<&'r mut Self>,
@@ -79,7 +79,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     }
 
     /// Gets in line to write, unless another writer would be in the way: so
-    /// only readers are waited for. Does not sleep.
+    /// only readers are waited for. Does not wait for its turn.
     #[inline]
     pub fn queue_write_behind_readers<'r>(
         self: Pin<&'r mut Self>,

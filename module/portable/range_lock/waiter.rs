@@ -65,7 +65,8 @@ pub(super) struct Part {
     waiter: Cell<Option<NonNull<Waiter>>>,
     /// Not zero once any later request has counted this part as in its way.
     ///
-    /// Relaxed: set under a spin lock of the part's place, read under all.
+    /// Relaxed: set under a spin lock of the part's place, acted on under all;
+    /// read without them it is only a hint.
     in_the_way: AtomicWord,
     /// Where it stands; only for its owner.
     pub(super) place: Cell<Option<Place>>,
