@@ -22,14 +22,20 @@ use crate::step::{Step, output};
 
 /// Debian's keys, from the package debian-archive-keyring.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Where the host's apt finds more sources.
+const HOST_PARTS: &str = "/etc/apt/sources.list.d";
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 /// Suites under their rolling names, so that this list does not age.
 const SUITES: [&str; 4] = ["stable", "stable-backports", "testing", "unstable"];
 
 /// Refreshes the lists of the host's apt.
 pub(crate) fn update(ctx: &Ctx) -> Result<()> {
+    tolerant_update(ctx, "apt-get update", &["update"])
+}
+
+fn tolerant_update(ctx: &Ctx, title: &str, args: &[&str]) -> Result<()> {
     // A third party's source that does not answer must not stop the install.
-    host(ctx, "apt-get update", &["update"]).or_else(|e| {
+    host(ctx, title, args).or_else(|e| {
         crate::signal::check()?;
         crate::say!("{e:#}\n  going on with the lists that are there");
         Ok(())
@@ -41,6 +47,45 @@ pub(crate) fn install(ctx: &Ctx, packages: &[String]) -> Result<()> {
     let mut args = vec!["install", "--no-install-recommends"];
     args.extend(packages.iter().map(String::as_str));
     host(ctx, "apt-get install", &args)
+}
+
+/// Installs packages of a suite that the host's apt may not read, with what
+/// they depend on: for this once apt reads that suite too, and nothing stays of
+/// it in the host's apt but its lists, until the next update.
+pub(crate) fn install_from(ctx: &Ctx, suite: &str, packages: &[String]) -> Result<()> {
+    let parts = ctx.cached("apt").join(suite);
+    fsx::make_dir(&parts)?;
+    for part in fs::read_dir(HOST_PARTS).into_iter().flatten().flatten() {
+        let is_read = matches!(part.path().extension(), Some(e) if e == "list" || e == "sources");
+        if is_read {
+            fsx::write_atomic(&parts.join(part.file_name()), fs::read(part.path())?)?;
+        }
+    }
+    let mirror = ctx.global.mirror.clone().unwrap_or_else(host_mirror);
+    let line = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+    fsx::write_atomic(&parts.join("faultline.list"), line)?;
+    let parts = format!("Dir::Etc::sourceparts={}", parts.display());
+    let reading = ["-o", &parts, "update"];
+    tolerant_update(ctx, &format!("apt-get update with {suite}"), &reading)?;
+    let mut args = vec![
+        "-o",
+        &parts,
+        "install",
+        "--no-install-recommends",
+        "-t",
+        suite,
+    ];
+    args.extend(packages.iter().map(String::as_str));
+    host(ctx, &format!("apt-get install -t {suite}"), &args)
+}
+
+/// The version that the host's apt would install, without its epoch.
+pub(crate) fn candidate(package: &str) -> Option<String> {
+    let text = output(Command::new("apt-cache").args(["policy", package])).ok()?;
+    let mut lines = text.lines();
+    let version = lines.find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    (version != "(none)").then(|| version.to_owned())
 }
 
 fn host(ctx: &Ctx, title: &str, args: &[&str]) -> Result<()> {
@@ -68,8 +113,7 @@ fn as_root(program: &str) -> Command {
 
 /// Whether the host's apt would find a package of this name.
 pub(crate) fn knows(package: &str) -> bool {
-    output(Command::new("apt-cache").args(["policy", package]))
-        .is_ok_and(|text| text.contains("Candidate:") && !text.contains("Candidate: (none)"))
+    candidate(package).is_some()
 }
 
 /// An apt of our own.
@@ -241,9 +285,7 @@ fn is_fresh(path: &Path, mirror: &str) -> bool {
 /// The Debian mirror that the host's own apt uses, if it does.
 fn host_mirror() -> String {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    let parts = fs::read_dir("/etc/apt/sources.list.d")
-        .into_iter()
-        .flatten();
+    let parts = fs::read_dir(HOST_PARTS).into_iter().flatten();
     files.extend(parts.filter_map(|e| Some(e.ok()?.path())));
     files.sort();
     files

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::llvm::{self, Llvm};
 use super::needs::{Need, Remedy, Scope};
 use super::rust::Rustc;
-use super::{apt, bindgen, busybox, which};
+use super::{apt, bindgen, busybox, qemu, which};
 use crate::ctx::Ctx;
 use crate::kernel::source;
 
@@ -162,14 +162,10 @@ fn kernel_build(ctx: &Ctx, rustc: &Rustc) -> Vec<Need> {
 }
 
 fn vm(ctx: &Ctx) -> [Need; 2] {
-    let qemu = which(&ctx.global.qemu).map(|p| p.display().to_string());
-    let remedy = match ctx.global.qemu.components().count() {
-        1 => Remedy::Packages(vec!["qemu-system-x86".into()]),
-        _ => Remedy::Manual("--qemu or FAULTLINE_QEMU names a file that is not there".into()),
-    };
+    let (found, remedy) = qemu::look(ctx);
     let shell = busybox::find().map(|p| p.display().to_string());
     let needs = [
-        need("qemu", "the VM", qemu, remedy),
+        need("qemu", "the VM", found, remedy),
         packaged(
             "static busybox",
             "the VM's shell and tools",

@@ -8,6 +8,7 @@ pub(crate) mod debian;
 pub(crate) mod inventory;
 pub(crate) mod llvm;
 pub(crate) mod needs;
+pub(crate) mod qemu;
 pub(crate) mod rust;
 pub(crate) mod toolchain;
 

@@ -15,6 +15,13 @@ use crate::{say, signal};
 pub(crate) enum Remedy {
     /// Packages of the host's apt.
     Packages(Vec<String>),
+    /// Packages of a suite of Debian's archive that the host's apt may not read.
+    Suite {
+        /// "bookworm-backports".
+        suite: String,
+        /// Their names.
+        packages: Vec<String>,
+    },
     /// `cargo install` into the cache.
     Bindgen,
     /// Debian's newest linux-source-7.x into the cache.
@@ -38,6 +45,12 @@ pub(crate) struct Need {
     pub(crate) remedy: Remedy,
     /// Whether there is no VM without it.
     pub(crate) for_vm: bool,
+}
+
+impl Need {
+    fn is_from_apt(&self) -> bool {
+        matches!(self.remedy, Remedy::Packages(_) | Remedy::Suite { .. })
+    }
 }
 
 /// What a command is about to do, and so needs tools for.
@@ -83,17 +96,18 @@ fn get(ctx: &Ctx, scope: Scope, missing: &[Need]) -> Result<()> {
             advice(ctx, missing)
         );
     }
-    if !packages(missing).is_empty() && which("apt-get").is_none() {
+    let from_apt = missing.iter().any(Need::is_from_apt);
+    if from_apt && which("apt-get").is_none() {
         bail!(
             "this host has no apt-get; install yourself:\n{}",
             advice(ctx, missing)
         );
     }
-    let missing = match packages(missing).is_empty() {
-        true => missing,
+    let missing = match from_apt {
+        false => missing,
         // Which packages to ask for depends on what apt knows, and a new
         // machine's lists can be older than the archive.
-        false => {
+        true => {
             apt::update(ctx)?;
             &self::missing(inventory::list(ctx, scope)?)
         }
@@ -120,6 +134,10 @@ fn install(ctx: &Ctx, missing: &[Need]) -> Result<()> {
     for need in missing {
         match &need.remedy {
             Remedy::Packages(_) => {}
+            Remedy::Suite { suite, packages } => {
+                say!("installing from {suite}: {}", packages.join(" "));
+                apt::install_from(ctx, suite, packages)?;
+            }
             Remedy::Bindgen => {
                 say!(
                     "installing bindgen-cli {} into {}",
@@ -163,6 +181,10 @@ pub(crate) fn how(ctx: &Ctx, need: &Need) -> String {
         Remedy::Packages(names) => {
             format!("apt-get update && apt-get install {}", names.join(" "))
         }
+        Remedy::Suite { suite, packages } => format!(
+            "add the suite {suite} to apt's sources, then apt-get update && apt-get install -t {suite} {}",
+            packages.join(" ")
+        ),
         Remedy::Bindgen => crate::step::show(&bindgen::install_command(ctx)),
         Remedy::KernelSource => "cargo xtask doctor --install (with network), or --kdir DIR".into(),
         Remedy::RustSource => {

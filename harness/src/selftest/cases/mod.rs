@@ -17,6 +17,7 @@ mod self_argument;
 mod share;
 mod signal;
 mod size;
+mod tracing;
 mod transfer;
 mod uapi;
 mod unload;
@@ -31,7 +32,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 25] = [
+    let groups: [&[&[Test]]; 26] = [
         &[uapi::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -53,6 +54,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[self_argument::TESTS],
         &[signal::TESTS, signal::WITH_HOOKS],
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
+        &[tracing::TESTS],
         &[lifetime::TESTS],
         &[concurrency::TESTS],
         &[races::TESTS],

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Policies: how they are chosen, and what waits for what under `range`.
 
-use std::fs;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use super::signal::{DELAY, SOON, Victim, dies_at_once, during_unmap};
+use super::tracing::Trace;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
@@ -21,7 +20,6 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
     changes_beside_a_load,
     hint_is_taken_beside_stray_accesses,
     pages_given_back_early_make_room,
-    range_lock_events_are_traced,
 ];
 
 pub(super) const WITH_PARAMETERS: &[Test] = tests![Needs::Parameters("policy=range"), "policy":
@@ -130,61 +128,6 @@ fn pages_given_back_early_make_room() -> Outcome {
     Ok(())
 }
 
-/// A tracing instance of one's own, removed at the end.
-struct Trace(PathBuf);
-
-impl Trace {
-    fn new(events: &[&str]) -> Result<Trace, Stop> {
-        let dir = PathBuf::from(format!(
-            "/sys/kernel/tracing/instances/faultline-{}",
-            std::process::id()
-        ));
-        if fs::create_dir(&dir).is_err() {
-            return Err(Stop::skip("tracefs is not mounted"));
-        }
-        let trace = Trace(dir);
-        for event in events {
-            fs::write(trace.0.join("events").join(event).join("enable"), "1")?;
-        }
-        Ok(trace)
-    }
-
-    fn lines(&self) -> Result<Vec<String>, Stop> {
-        let text = fs::read_to_string(self.0.join("trace"))?;
-        let events = text.lines().filter(|line| !line.starts_with('#'));
-        Ok(events.map(str::to_owned).collect())
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
-fn range_lock_events_are_traced() -> Outcome {
-    let arena = Arena::new(4, Prot::READ_WRITE)?;
-    arena.space.set_policy(Policy::RANGE)?;
-    let trace = Trace::new(&["faultline"])?;
-    arena.window.store(2 * PAGE, 1)?;
-    arena.unmap(1, 3)?;
-    let lines = trace.lines()?;
-    let first = BASE / PAGE as u64;
-    let expect = |event: &str, from: u64, to: u64, write: bool| {
-        let range = format!("pages=[{},{}) write={write}", first + from, first + to);
-        let seen = lines
-            .iter()
-            .any(|l| l.contains(&format!("faultline_range_{event}:")) && l.contains(&range));
-        ensure!(seen, "no {event} with {range} in:\n{}", lines.join("\n"));
-        Ok(())
-    };
-    for event in ["start_locking", "acquire_returned", "released"] {
-        expect(event, 2, 3, false)?;
-        expect(event, 1, 4, true)?;
-    }
-    Ok(())
-}
-
 fn range_lets_a_fault_elsewhere_pass() -> Outcome {
     during_unmap(
         Policy::RANGE,
@@ -230,10 +173,9 @@ fn range_lets_a_map_without_address_pass() -> Outcome {
 
 fn range_lets_no_fault_in_the_range_pass() -> Outcome {
     // Seen by `perf lock contention`, which has it from these events. 2: a reader.
-    let trace = Trace::new(&[])?;
-    let event = trace.0.join("events/lock/contention_begin");
-    fs::write(event.join("filter"), "flags == 2")?;
-    fs::write(event.join("enable"), "1")?;
+    let trace = Trace::new()?;
+    trace.filter("lock/contention_begin", "flags == 2")?;
+    trace.switch("lock/contention_begin", true)?;
     during_unmap(
         Policy::RANGE,
         Victim::Waits,
