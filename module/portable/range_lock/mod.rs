@@ -39,6 +39,7 @@
 
 mod guard;
 mod place;
+mod release;
 mod request;
 mod shards;
 mod tree;

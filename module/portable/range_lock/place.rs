@@ -9,6 +9,8 @@
 //! its domain: so whatever overlaps an interval is kept in its own place, in
 //! one above it, or in one below it.
 
+use core::num::NonZeroU16;
+
 use super::super::interval::Interval;
 
 /// log2 of the pages of a small granule: 2 MiB.
@@ -20,52 +22,78 @@ const LARGE_SHIFT: u32 = 18;
 /// (Fibonacci hashing, Knuth, volume 3, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A place in a lock of `D` domains of `S` shards.
+/// A place in a lock of `D` domains of `S` shards: a number, so that a request
+/// reads in one piece what it wrote just before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Shard { domain: usize, shard: usize },
-    Domain(usize),
+pub(super) struct Place(NonZeroU16);
+
+/// What a place is. Shards are counted over all domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Shard(u16),
+    Domain(u16),
     Root,
 }
 
 /// The shards `[first, end)`, counted over all domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shards {
-    pub(super) first: usize,
-    pub(super) end: usize,
+    pub(super) first: u16,
+    pub(super) end: u16,
 }
 
 impl Place {
+    /// The root. Its number comes before those of the domains, and these before
+    /// those of the shards.
+    pub(super) const ROOT: Self = Self(NonZeroU16::MIN);
+
+    #[inline]
+    const fn behind_root(number: u16) -> Self {
+        Self(Self::ROOT.0.saturating_add(number))
+    }
+
     /// Where `interval` is kept.
     #[inline]
     pub(super) fn of<const D: usize, const S: usize>(interval: Interval) -> Self {
+        const { assert!(D * S + D < u16::MAX as usize) };
         let differing = interval.start() ^ interval.last();
         if differing >> LARGE_SHIFT != 0 {
-            return Self::Root;
+            return Self::ROOT;
         }
         let domain = bucket::<D>(interval.start() >> LARGE_SHIFT);
         if differing >> SMALL_SHIFT != 0 {
-            return Self::Domain(domain);
+            return Self::behind_root(1 + domain);
         }
         let shard = bucket::<S>(interval.start() >> SMALL_SHIFT);
-        Self::Shard { domain, shard }
+        Self::behind_root(1 + D as u16 + domain * S as u16 + shard)
+    }
+
+    /// What it is.
+    #[inline]
+    pub(super) const fn kind<const D: usize>(self) -> Kind {
+        match self.0.get() - Self::ROOT.0.get() {
+            0 => Kind::Root,
+            domain if domain <= D as u16 => Kind::Domain(domain - 1),
+            shard => Kind::Shard(shard - 1 - D as u16),
+        }
     }
 
     /// The shards whose locks guard this place.
     #[inline]
     pub(super) const fn shards<const D: usize, const S: usize>(self) -> Shards {
-        match self {
-            Self::Shard { domain, shard } => Shards {
-                first: domain * S + shard,
-                end: domain * S + shard + 1,
+        let each = S as u16;
+        match self.kind::<D>() {
+            Kind::Shard(shard) => Shards {
+                first: shard,
+                end: shard + 1,
             },
-            Self::Domain(domain) => Shards {
-                first: domain * S,
-                end: (domain + 1) * S,
+            Kind::Domain(domain) => Shards {
+                first: domain * each,
+                end: (domain + 1) * each,
             },
-            Self::Root => Shards {
+            Kind::Root => Shards {
                 first: 0,
-                end: D * S,
+                end: D as u16 * each,
             },
         }
     }
@@ -73,15 +101,19 @@ impl Place {
 
 /// Which of `N` buckets a granule belongs to; `N` is a power of two.
 #[inline]
-const fn bucket<const N: usize>(granule: u64) -> usize {
+const fn bucket<const N: usize>(granule: u64) -> u16 {
     const { assert!(N.is_power_of_two()) };
     // The high bits of the product are the well-spread ones.
-    (((granule.wrapping_mul(SPREAD) >> 32) * N as u64) >> 32) as usize
+    (((granule.wrapping_mul(SPREAD) >> 32) * N as u64) >> 32) as u16
 }
 
 /// `interval` cut where that keeps its pieces out of a place too large for
 /// them: one that is no longer than a granule spans two at most.
+#[inline]
 pub(super) fn cut(interval: Interval) -> (Interval, Option<Interval>) {
+    if (interval.start() ^ interval.last()) >> SMALL_SHIFT == 0 {
+        return (interval, None);
+    }
     let small = boundary::<SMALL_SHIFT>(interval);
     match small.or_else(|| boundary::<LARGE_SHIFT>(interval)) {
         Some((left, right)) => (left, Some(right)),
@@ -117,12 +149,13 @@ mod tests {
 
     #[test]
     fn an_interval_belongs_to_the_smallest_place_that_holds_it() {
-        assert!(matches!(place(0, 1), Place::Shard { .. }));
-        assert!(matches!(place(MIB2, 2 * MIB2), Place::Shard { .. }));
-        assert!(matches!(place(MIB2 - 1, MIB2 + 1), Place::Domain(_)));
-        assert!(matches!(place(GIB, 2 * GIB), Place::Domain(_)));
-        assert_eq!(place(GIB - 1, GIB + 1), Place::Root);
-        assert_eq!(place(0, 1 << 34), Place::Root);
+        let kind = |start, end| place(start, end).kind::<16>();
+        assert!(matches!(kind(0, 1), Kind::Shard(_)));
+        assert!(matches!(kind(MIB2, 2 * MIB2), Kind::Shard(_)));
+        assert!(matches!(kind(MIB2 - 1, MIB2 + 1), Kind::Domain(_)));
+        assert!(matches!(kind(GIB, 2 * GIB), Kind::Domain(_)));
+        assert_eq!(kind(GIB - 1, GIB + 1), Kind::Root);
+        assert_eq!(kind(0, 1 << 34), Kind::Root);
     }
 
     #[test]
@@ -165,7 +198,7 @@ mod tests {
         for stride in [1, 2, 8, 64, 512, 1 << 12] {
             let mut used = [0; 16];
             for n in 0..64 {
-                used[bucket::<16>(n * stride)] += 1;
+                used[usize::from(bucket::<16>(n * stride))] += 1;
             }
             assert!(
                 used.iter().all(|&n| (1..=12).contains(&n)),

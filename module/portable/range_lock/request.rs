@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Requests and guards: taking the lock and giving it back.
+//! Requests: taking the lock.
 
 use core::{cell::Cell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
@@ -11,9 +11,9 @@ use super::{
         sync::{is_busted, sleep_until, Acquire, Relaxed, Sleep, Task},
     },
     guard::{Guard, Killed, Queued, Read, Turn, Write},
-    place::Place,
-    shards::{Locked, RangeLock},
-    waiter::{self, Grants, Mode, Part, Ranges, Waiter, PARTS},
+    place::{self, Kind, Place},
+    shards::{Locked, RangeLock, Set},
+    waiter::{Mode, Part, Ranges, Waiter, PARTS},
 };
 
 /// A request for a range of a lock, to be pinned where it is used:
@@ -33,12 +33,12 @@ use super::{
 /// The first `parts_len` of `parts` are initialised. Those with a place are in
 /// the trees of that place, and no others are in any tree.
 pub struct Request<'l, const D: usize, const S: usize> {
-    lock: &'l RangeLock<D, S>,
-    waiter: Waiter,
+    pub(super) lock: &'l RangeLock<D, S>,
+    pub(super) waiter: Waiter,
     parts: [MaybeUninit<Part>; PARTS],
     parts_len: usize,
     /// Whether something was in the way on arrival. Only for its owner.
-    came_to_wait: Cell<bool>,
+    pub(super) came_to_wait: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -92,7 +92,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             this.parts().for_each(|part| part.place.set(None));
             return None;
         }
-        Some(Queued::new(this, this.enter(locked)))
+        Some(Queued::new(this, this.enter(locked, this.placed())))
     }
 
     /// Waits until no earlier request for any of the pages writes. May sleep.
@@ -158,8 +158,11 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         mode: Mode,
     ) -> Queued<'r, 'l, M, D, S> {
         let this = self.prepare(ranges, mode);
-        let locked = this.lock.lock_places(this.parts());
-        Queued::new(this, this.enter(locked))
+        let turn = match this.sole_part() {
+            Some((part, shard)) => this.enter(this.lock.lock_shard(shard), core::iter::once(part)),
+            None => this.enter_many(),
+        };
+        Queued::new(this, turn)
     }
 
     #[inline]
@@ -170,32 +173,57 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             this.parts().for_each(|part| part.place.set(None));
             return None;
         }
-        this.insert(&locked);
+        this.insert(&locked, this.placed());
         drop(locked);
         Some(this)
     }
 
     /// Cuts the ranges into parts, none of which is in a tree yet.
-    #[inline]
+    #[inline(always)]
     fn prepare(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> &Self {
         // SAFETY: Nothing is moved out of it, and from here on it is only used shared.
         let this = unsafe { self.get_unchecked_mut() };
-        this.end_leaked();
-        this.waiter = Waiter::new(mode);
-        this.parts_len = 0;
-        this.came_to_wait.set(false);
-        for interval in waiter::parts(ranges) {
-            let part = Part::new(interval, Place::of::<D, S>(interval));
-            this.parts[this.parts_len].write(part);
-            // INVARIANT: Just initialised. It enters its tree before anything
-            // else happens with the request.
-            this.parts_len += 1;
+        if this.parts_len != 0 {
+            this.reset();
+        }
+        this.waiter.mode.set(mode);
+        this.add(ranges.first);
+        if let Some(second) = ranges.second {
+            this.add(second);
         }
         this
     }
 
+    /// Makes it as new, for another request.
+    #[cold]
+    fn reset(&mut self) {
+        self.end_leaked();
+        self.waiter = Waiter::new(Mode::Read);
+        self.parts_len = 0;
+        self.came_to_wait.set(false);
+    }
+
+    /// Adds the parts of a range.
     #[inline]
-    fn parts(&self) -> impl Iterator<Item = &Part> {
+    fn add(&mut self, range: Interval) {
+        let (left, right) = place::cut(range);
+        self.add_part(left);
+        if let Some(right) = right {
+            self.add_part(right);
+        }
+    }
+
+    #[inline]
+    fn add_part(&mut self, interval: Interval) {
+        let part = Part::new(interval, Place::of::<D, S>(interval));
+        self.parts[self.parts_len].write(part);
+        // INVARIANT: Just initialised. It enters its tree before anything else
+        // happens with the request.
+        self.parts_len += 1;
+    }
+
+    #[inline]
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> + Clone {
         self.parts[..self.parts_len].iter().map(|part| {
             // SAFETY: By the type invariants.
             unsafe { part.assume_init_ref() }
@@ -204,26 +232,43 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     /// The parts that are in a tree, and their places.
     #[inline]
-    fn placed(&self) -> impl Iterator<Item = (&Part, Place)> {
+    pub(super) fn placed(&self) -> impl Iterator<Item = (&Part, Place)> + Clone {
         self.parts()
             .filter_map(|part| Some((part, part.place.get()?)))
     }
 
-    /// Gets in line, and releases the spin locks.
+    /// The part, placed, and the shard of a request that has one of each, as
+    /// small ones do.
     #[inline]
-    fn enter(&self, locked: Locked<'_, D, S>) -> Turn {
-        let pending = self.count_conflicts();
+    pub(super) fn sole_part(&self) -> Option<((&Part, Place), u16)> {
+        if self.parts_len != 1 {
+            return None;
+        }
+        let placed = self.placed().next()?;
+        match placed.1.kind::<D>() {
+            Kind::Shard(shard) => Some((placed, shard)),
+            _ => None,
+        }
+    }
+
+    /// Gets in line in several shards.
+    fn enter_many(&self) -> Turn {
+        self.enter(self.lock.lock_places(self.parts()), self.placed())
+    }
+
+    /// Gets in line with all parts, and releases the spin locks.
+    #[inline]
+    fn enter<'p>(
+        &self,
+        locked: Locked<'_, impl Set, D, S>,
+        parts: impl Iterator<Item = (&'p Part, Place)> + Clone,
+    ) -> Turn {
+        let pending = self.count_conflicts(parts.clone());
         let set_late = is_busted(Bug::PendingSetLate);
         if pending != 0 {
-            // Before the spin locks go: then others may grant the request.
-            // Relaxed: they take one of these locks first.
-            if !set_late {
-                self.waiter.pending.store(pending, Relaxed);
-            }
-            self.waiter.task.set(Some(Task::current()));
-            self.came_to_wait.set(true);
+            self.come_to_wait(pending);
         }
-        self.insert(&locked);
+        self.insert(&locked, parts);
         drop(locked);
         if set_late {
             self.waiter.pending.store(pending, Relaxed);
@@ -232,6 +277,17 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             0 => Turn::Now,
             _ => Turn::Later,
         }
+    }
+
+    /// Gets ready to be granted by another task, as soon as the spin locks go.
+    #[cold]
+    fn come_to_wait(&self, pending: u32) {
+        if !is_busted(Bug::PendingSetLate) {
+            // Relaxed: who grants it takes one of the spin locks first.
+            self.waiter.pending.store(pending, Relaxed);
+        }
+        self.waiter.task.set(Some(Task::current()));
+        self.came_to_wait.set(true);
     }
 
     /// Whether anything would be in the way of the request in this mode. The
@@ -251,13 +307,15 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     /// Counts what is in the way of the request, which is to wait for it. The
     /// spin locks are held.
     #[inline]
-    fn count_conflicts(&self) -> u32 {
+    fn count_conflicts<'p>(&self, parts: impl Iterator<Item = (&'p Part, Place)>) -> u32 {
         let mode = self.waiter.mode.get();
         let mut pending = 0;
-        for (part, place) in self.placed() {
+        for (part, place) in parts {
             let interval = part.node.interval();
             self.lock.for_each_related(place, |trees| {
-                pending += trees.count_conflicts(interval, mode);
+                if !trees.is_empty() {
+                    pending += trees.count_conflicts(interval, mode);
+                }
             });
         }
         pending
@@ -265,9 +323,13 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     /// Puts the parts into the trees.
     #[inline]
-    fn insert(&self, locked: &Locked<'_, D, S>) {
+    fn insert<'p>(
+        &self,
+        locked: &Locked<'_, impl Set, D, S>,
+        parts: impl Iterator<Item = (&'p Part, Place)>,
+    ) {
         self.waiter.number.set(locked.next_number());
-        for (part, place) in self.placed() {
+        for (part, place) in parts {
             // SAFETY: The spin locks are held; part and waiter are pinned and
             // shared, and taken out before their end (see `Drop`).
             unsafe { self.lock.trees(place).insert(part, &self.waiter) };
@@ -283,133 +345,6 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             false => self.waiter.granted.load(Acquire) != 0,
         })
     }
-
-    /// Gets out of the line, unless it is our turn just now.
-    #[cold]
-    pub(super) fn leave(&self) -> Result<(), Killed> {
-        let locked = self.lock.lock_places(self.parts());
-        // Relaxed: it is changed under one of these locks.
-        let granted = self.waiter.pending.load(Relaxed) == 0;
-        if granted && !is_busted(Bug::LeaveWhenGranted) {
-            drop(locked);
-            self.wait(Sleep::Uninterruptible);
-            return Ok(());
-        }
-        let grants = self.trim_locked(|_| None);
-        drop(locked);
-        grants.publish();
-        self.waiter.task.take();
-        Err(Killed)
-    }
-
-    /// Gives back what `keep` does not keep of each part: a prefix, a suffix,
-    /// or all.
-    #[inline]
-    pub(super) fn trim(&self, keep: impl Fn(Interval) -> Option<Interval>) {
-        let changed = |part: &&Part| {
-            let interval = part.node.interval();
-            keep(interval) != Some(interval)
-        };
-        let locked = self.lock.lock_places(self.parts().filter(changed));
-        let grants = self.trim_locked(keep);
-        drop(locked);
-        grants.publish();
-    }
-
-    /// The caller holds the spin locks of the parts that change.
-    #[inline]
-    fn trim_locked(&self, keep: impl Fn(Interval) -> Option<Interval>) -> Grants {
-        let mut grants = Grants::new();
-        for (part, place) in self.placed() {
-            let old = part.node.interval();
-            let kept = keep(old);
-            if kept == Some(old) {
-                continue;
-            }
-            let trees = self.lock.trees(place);
-            // SAFETY: The spin locks are held, and it has a place.
-            unsafe { trees.remove(part, &self.waiter) };
-            match kept {
-                None => part.place.set(None),
-                Some(kept) => {
-                    part.node.set_interval(kept);
-                    // SAFETY: As in `insert`; the place of an interval is that of what it was cut from.
-                    unsafe { trees.insert(part, &self.waiter) };
-                }
-            }
-            let forgets = kept.is_some() && is_busted(Bug::TrimForgets);
-            if part.is_in_the_way() && !forgets {
-                let still = |other: Interval| {
-                    let overlaps = kept.is_some_and(|k| k.intersect(other).is_some());
-                    overlaps && !is_busted(Bug::TrimLetsAllPass)
-                };
-                let released = kept.and_then(|kept| old.minus(kept)).unwrap_or(old);
-                self.let_pass(place, released, |other, _| still(other), &mut grants);
-            }
-        }
-        grants
-    }
-
-    /// One less is in the way of each later request that conflicts with
-    /// `released` as it was held and for which `blocked` is false now.
-    #[cold]
-    fn let_pass(
-        &self,
-        place: Place,
-        released: Interval,
-        blocked: impl Fn(Interval, Mode) -> bool,
-        grants: &mut Grants,
-    ) {
-        self.lock.for_each_related(place, |trees| {
-            trees.let_pass(&self.waiter, released, &blocked, grants);
-        });
-    }
-
-    pub(super) fn is_contended(&self) -> bool {
-        self.parts().any(Part::is_in_the_way)
-    }
-
-    #[inline]
-    pub(super) fn release_all(&self) {
-        if self.placed().next().is_some() {
-            self.trim(|_| None);
-        }
-    }
-
-    /// Ends what is left of a request whose guard, or place in the line, was
-    /// leaked: no tree may keep a part.
-    #[inline]
-    fn end_leaked(&self) {
-        if self.placed().next().is_some() {
-            // In line, it may be granted at this very moment.
-            let left = self.came_to_wait.get() && self.leave().is_err();
-            if !left {
-                self.release_all();
-            }
-        }
-    }
-
-    /// From writing to reading: later readers have one less in their way.
-    pub(super) fn downgrade(&self) {
-        let locked = self.lock.lock_places(self.parts());
-        let mut grants = Grants::new();
-        for (part, place) in self.placed() {
-            if part.is_in_the_way() && !is_busted(Bug::DowngradeForgets) {
-                let blocked =
-                    |_, mode| mode == Mode::Write && !is_busted(Bug::DowngradeLetsAllPass);
-                self.let_pass(place, part.node.interval(), blocked, &mut grants);
-            }
-            // SAFETY: The spin locks are held, and it has a place.
-            unsafe { self.lock.trees(place).remove(part, &self.waiter) };
-        }
-        self.waiter.mode.set(Mode::Read);
-        for (part, place) in self.placed() {
-            // SAFETY: As in `insert`.
-            unsafe { self.lock.trees(place).insert(part, &self.waiter) };
-        }
-        drop(locked);
-        grants.publish();
-    }
 }
 
 /// What tests do in single steps.
@@ -418,7 +353,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
     pub(super) fn enter_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) {
         let this = self.prepare(ranges, mode);
         let locked = this.lock.lock_places(this.parts());
-        if this.enter(locked) == Turn::Now {
+        if this.enter(locked, this.placed()) == Turn::Now {
             this.waiter.granted.store(1, Relaxed);
         }
     }

@@ -7,7 +7,7 @@ use super::{
         bug::Bug,
         sync::{is_busted, Cell, NoPreempt, SpinLock},
     },
-    place::{Place, Shards},
+    place::{Kind, Place, Shards},
     waiter::{Part, Trees, PARTS},
 };
 
@@ -80,20 +80,30 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let mut empty = true;
-        self.for_each_related(Place::Root, |trees| empty &= trees.is_empty());
+        self.for_each_related(Place::ROOT, |trees| {
+            empty &= trees.is_empty();
+        });
         empty
     }
 
+    #[inline]
     pub(super) fn trees(&self, place: Place) -> &Trees {
-        match place {
-            Place::Shard { domain, shard } => &self.domains[domain].shards[shard].0.trees,
-            Place::Domain(domain) => &self.domains[domain].trees.0,
-            Place::Root => &self.trees.0,
+        match place.kind::<D>() {
+            Kind::Shard(shard) => &self.shard(shard).trees,
+            Kind::Domain(domain) => &self.domain(domain).trees.0,
+            Kind::Root => &self.trees.0,
         }
     }
 
-    fn shard(&self, index: usize) -> &Shard {
-        &self.domains[index / S].shards[index % S].0
+    #[inline]
+    fn domain(&self, index: u16) -> &Domain<S> {
+        &self.domains[usize::from(index)]
+    }
+
+    /// The shard of this index over all domains.
+    #[inline]
+    fn shard(&self, index: u16) -> &Shard {
+        self.domain(index / S as u16).shard(index % S as u16)
     }
 
     /// The places where an overlapping request can stand: that of the part
@@ -104,14 +114,25 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
             return visit(self.trees(place));
         }
         visit(&self.trees.0);
-        match place {
-            Place::Shard { domain, shard } => {
-                let domain = &self.domains[domain];
-                visit(&domain.trees.0);
-                visit(&domain.shards[shard].0.trees);
+        match place.kind::<D>() {
+            Kind::Shard(shard) => {
+                visit(&self.domain(shard / S as u16).trees.0);
+                visit(&self.shard(shard).trees);
             }
-            Place::Domain(domain) => self.domains[domain].for_each(&mut visit),
-            Place::Root => self.domains.iter().for_each(|d| d.for_each(&mut visit)),
+            Kind::Domain(domain) => self.domain(domain).for_each(&mut visit),
+            Kind::Root => self.domains.iter().for_each(|d| d.for_each(&mut visit)),
+        }
+    }
+
+    /// Takes the spin lock of a shard, of this index over all domains.
+    #[inline]
+    pub(super) fn lock_shard(&self, index: u16) -> Locked<'_, One, D, S> {
+        let no_preempt = NoPreempt::new();
+        self.shard(index).lock.lock();
+        Locked {
+            lock: self,
+            shards: One(index),
+            _no_preempt: no_preempt,
         }
     }
 
@@ -120,7 +141,7 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     pub(super) fn lock_places<'p>(
         &self,
         parts: impl Iterator<Item = &'p Part>,
-    ) -> Locked<'_, D, S> {
+    ) -> Locked<'_, Spans, D, S> {
         let mut spans = Spans::none();
         parts
             .filter_map(|part| part.place.get())
@@ -132,21 +153,42 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
         spans.for_each(|index| self.shard(index).lock.lock());
         Locked {
             lock: self,
-            spans,
+            shards: spans,
             _no_preempt: no_preempt,
         }
     }
 }
 
 impl<const S: usize> Domain<S> {
+    #[inline]
+    fn shard(&self, index: u16) -> &Shard {
+        &self.shards[usize::from(index)].0
+    }
+
     fn for_each(&self, mut visit: impl FnMut(&Trees)) {
         visit(&self.trees.0);
         self.shards.iter().for_each(|shard| visit(&shard.0.trees));
     }
 }
 
+/// A set of shards.
+pub(super) trait Set {
+    /// Each shard once, in ascending order.
+    fn for_each(&self, visit: impl FnMut(u16));
+}
+
+/// One shard.
+pub(super) struct One(u16);
+
+impl Set for One {
+    #[inline]
+    fn for_each(&self, mut visit: impl FnMut(u16)) {
+        visit(self.0);
+    }
+}
+
 /// Spans of shards, in ascending order of their first.
-struct Spans {
+pub(super) struct Spans {
     spans: [Shards; PARTS],
     len: usize,
 }
@@ -172,10 +214,11 @@ impl Spans {
         self.len = self.len.min(1);
         self.spans[0].end = self.spans[0].end.min(self.spans[0].first + 1);
     }
+}
 
-    /// Each shard of any span once, in ascending order.
+impl Set for Spans {
     #[inline]
-    fn for_each(&self, mut visit: impl FnMut(usize)) {
+    fn for_each(&self, mut visit: impl FnMut(u16)) {
         let mut next = 0;
         for span in &self.spans[..self.len] {
             (span.first.max(next)..span.end).for_each(&mut visit);
@@ -185,32 +228,32 @@ impl Spans {
 }
 
 /// The spin locks of some places, held until dropped.
-pub(super) struct Locked<'a, const D: usize, const S: usize> {
+pub(super) struct Locked<'a, T: Set, const D: usize, const S: usize> {
     lock: &'a RangeLock<D, S>,
-    spans: Spans,
+    shards: T,
     _no_preempt: NoPreempt,
 }
 
-impl<const D: usize, const S: usize> Locked<'_, D, S> {
+impl<T: Set, const D: usize, const S: usize> Locked<'_, T, D, S> {
     /// A number higher than that of any request that took one of these locks
     /// before (Lamport's logical clock: an event for each shard).
     #[inline]
     pub(super) fn next_number(&self) -> u64 {
         let mut number = 0;
-        self.spans
+        self.shards
             .for_each(|index| number = number.max(self.lock.shard(index).clock.get()));
         number += 1;
-        self.spans
+        self.shards
             .for_each(|index| self.lock.shard(index).clock.set(number));
         number
     }
 }
 
-impl<const D: usize, const S: usize> Drop for Locked<'_, D, S> {
+impl<T: Set, const D: usize, const S: usize> Drop for Locked<'_, T, D, S> {
     #[inline]
     fn drop(&mut self) {
-        self.spans.for_each(|index| {
-            // SAFETY: Taken by `lock_places`.
+        self.shards.for_each(|index| {
+            // SAFETY: Taken by `lock_shard` or `lock_places`.
             unsafe { self.lock.shard(index).lock.unlock() }
         });
     }

@@ -19,6 +19,10 @@ pub(super) type Link = Option<NonNull<Node>>;
 /// What an interval needs to stand in a tree.
 ///
 /// The fields belong to the tree while the node is in one.
+///
+/// # Invariants
+///
+/// A node in no tree has no parent and no children, and `max_end` is `end`.
 pub(super) struct Node {
     start: Cell<u64>,
     end: Cell<u64>,
@@ -70,6 +74,7 @@ impl Node {
     pub(super) fn set_interval(&self, interval: Interval) {
         self.start.set(interval.start());
         self.end.set(interval.end());
+        self.max_end.set(interval.end());
     }
 
     fn child(&self, side: Side) -> &Cell<Link> {
@@ -130,11 +135,7 @@ impl Tree {
         // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements it is alive.
         let node = unsafe { new.as_ref() };
-        node.max_end.set(node.end.get());
         node.priority.set(priority);
-        node.children[0].set(None);
-        node.children[1].set(None);
-        node.parent.set(None);
         if self.root.get().is_none() {
             self.root.set(Some(new));
             return;
@@ -193,11 +194,23 @@ impl Tree {
             }
         };
         let parent = node.parent.get();
+        self.replace_child(parent, old, only);
+        if parent.is_some() || only.is_some() {
+            self.close_gap(node, parent, only);
+        }
+    }
+
+    /// Lets `only`, what was below `node`, and `parent` forget it.
+    fn close_gap(&self, node: &Node, parent: Link, only: Link) {
         if let Some(child) = only {
             self.get(child).parent.set(parent);
         }
-        self.replace_child(parent, old, only);
         self.shrink_max_ends(parent);
+        // INVARIANT: The node is in no tree now.
+        node.parent.set(None);
+        node.children[0].set(None);
+        node.children[1].set(None);
+        node.max_end.set(node.end.get());
     }
 
     /// Computes the greatest ends of `link` and its ancestors anew, as far up

@@ -10,7 +10,7 @@ use super::{
         interval::Interval,
         sync::{is_busted, AtomicWord, Cell, Full, Relaxed, Release, Task},
     },
-    place::{self, Place},
+    place::Place,
     tree::{Node, Tree},
 };
 
@@ -26,8 +26,8 @@ pub enum Mode {
 /// The page intervals of one request: one, or two that do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranges {
-    first: Interval,
-    second: Option<Interval>,
+    pub(super) first: Interval,
+    pub(super) second: Option<Interval>,
 }
 
 impl Ranges {
@@ -83,6 +83,7 @@ impl Part {
         }
     }
 
+    #[inline]
     pub(super) fn is_in_the_way(&self) -> bool {
         self.in_the_way.load(Relaxed) != 0
     }
@@ -140,7 +141,8 @@ impl Trees {
         }
     }
 
-    #[cfg(test)]
+    /// Whether nothing stands here.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
     }
@@ -215,7 +217,6 @@ impl Trees {
     }
 
     /// Counts the parts that conflict, and marks them as being in the way.
-    #[inline]
     pub(super) fn count_conflicts(&self, interval: Interval, mode: Mode) -> u32 {
         let mut count = 0;
         self.for_each_conflict(interval, mode, |part, _| {
@@ -268,7 +269,14 @@ impl Grants {
     }
 
     /// Lets them go, and wakes them.
+    #[inline]
     pub(super) fn publish(self) {
+        if self.first.is_some() {
+            self.publish_all();
+        }
+    }
+
+    fn publish_all(self) {
         let mut next = self.first;
         while let Some(waiter) = next {
             // SAFETY: A request that has not been granted stays: its owner
@@ -289,17 +297,6 @@ impl Grants {
             }
         }
     }
-}
-
-/// The parts of `ranges`, each with its place.
-pub(super) fn parts(ranges: Ranges) -> impl Iterator<Item = Interval> {
-    [Some(ranges.first), ranges.second]
-        .into_iter()
-        .flatten()
-        .flat_map(|range| {
-            let (left, right) = place::cut(range);
-            [Some(left), right].into_iter().flatten()
-        })
 }
 
 /// A well-mixed function of `number` (the finaliser of Vigna's splitmix64).
