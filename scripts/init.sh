@@ -10,11 +10,6 @@ export PATH=/bin:/sbin:/root HOME=/root TERM=linux
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 
-# The kernel has booted on one processor (see xtask/src/vm/qemu.rs).
-for cpu in /sys/devices/system/cpu/cpu[1-9]*; do
-	[ -e "$cpu/online" ] && echo 1 >"$cpu/online"
-done
-
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 ln -s /proc/self/fd /dev/fd

@@ -28,29 +28,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long a guest that said it was dying may go on talking.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// How often a guest is started that dies before its init has run.
-const BOOT_ATTEMPTS: u32 = 3;
-
 /// Boots a VM, and returns when it is gone.
-///
-/// A guest that dies before its init has run is started again: nothing of ours
-/// was in it, and QEMU's emulation of several processors is known to fail now
-/// and then when a kernel patches its own code, as it does while it boots.
 pub(crate) fn boot(ctx: &Ctx, spec: &Spec, accel: Accel) -> Result<Outcome> {
-    for attempt in 1..BOOT_ATTEMPTS {
-        let outcome = boot_once(ctx, spec, accel)?;
-        if spec.task == Task::Probe || !outcome.died_early() {
-            return Ok(outcome);
-        }
-        say!(
-            "the guest kernel died before its init ran (start {attempt} of at most {BOOT_ATTEMPTS}), see {}; starting it again",
-            outcome.dir.console().display()
-        );
-    }
-    boot_once(ctx, spec, accel)
-}
-
-fn boot_once(ctx: &Ctx, spec: &Spec, accel: Accel) -> Result<Outcome> {
     let program = which(&ctx.global.qemu).ok_or_else(|| {
         Coded::unavailable(format!(
             "QEMU ({}) is not here: see `cargo xtask doctor`",

@@ -53,12 +53,6 @@ pub(crate) struct Verdict {
 }
 
 impl Outcome {
-    /// Whether the guest's kernel died before anything of ours ran in it.
-    pub(crate) fn died_early(&self) -> bool {
-        let died = matches!(self.end, End::Wedged | End::Exited(Some(0)));
-        died && self.progress.booted.is_none()
-    }
-
     /// The command's status if nothing else was wrong.
     pub(crate) fn verdict(&self) -> Verdict {
         let mut reasons = Vec::new();
@@ -203,18 +197,6 @@ mod tests {
         let mut early = outcome(End::Exited(Some(1)), None);
         early.progress = Progress::default();
         assert_eq!(early.verdict().code, exit::UNAVAILABLE);
-    }
-
-    #[test]
-    fn only_a_guest_that_never_came_up_died_early() {
-        let mut dead = outcome(End::Exited(Some(0)), None);
-        assert!(!dead.died_early());
-        dead.progress = Progress::default();
-        assert!(dead.died_early());
-        dead.end = End::Exited(Some(1));
-        assert!(!dead.died_early(), "QEMU itself failed");
-        dead.end = End::BootLimit(Duration::from_secs(1));
-        assert!(!dead.died_early(), "a deadline is a deadline");
     }
 
     #[test]
