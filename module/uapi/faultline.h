@@ -17,6 +17,8 @@
  *   no region at the address           SIGBUS
  *   access the region forbids          SIGSEGV
  *   the space's page limit is reached  SIGBUS
+ *   beyond the end of the file         SIGBUS
+ *   the file could not be read         SIGBUS
  *
  * Conventions of every call
  *   - Structures have a fixed layout, the same for 32 and 64 bits. They grow
@@ -59,18 +61,39 @@
 #define FAULTLINE_PROT_WRITE	0x2
 
 /* What the pages of a region are made of. */
-#define FAULTLINE_BACKING_ANON	0	/* zero-filled memory */
+#define FAULTLINE_BACKING_ANON		0	/* zero-filled memory */
+#define FAULTLINE_BACKING_SHARED	1	/* the pages of a memfd, shared with all its users */
+#define FAULTLINE_BACKING_PRIVATE	2	/* a copy of each page of a file, made at first touch */
 
 /*
  * MAP: make a region.
+ *
+ * SHARED and PRIVATE take a file and an offset into it, page aligned. The region
+ * keeps the file, which may be closed then.
+ *
+ * SHARED: fd is a memfd. While any region maps it, it is frozen: its size does
+ * not change and no hole is punched (EPERM from ftruncate(2) and fallocate(2)
+ * meanwhile); read(2), write(2) and every other mapping of it see the same
+ * pages. An access beyond its end is SIGBUS.
+ *
+ * PRIVATE: fd is a regular file that can be read. What is written to the file
+ * later may or may not be seen in pages not touched so far. Behind the end of
+ * the file its last page reads zero; an access beyond that page is SIGBUS.
+ *
+ * A region that is or may become writable holds off write seals: one of a
+ * memfd that is open for writing and has no write seal. PROTECT refuses others.
  *
  * Without a flag, addr is a hint: the lowest free interval at or above it is
  * taken, or failing that the lowest free interval of the space. As a hint it
  * may lie beyond the space, which is as if it were 0. An interval that another
  * call is busy with at that moment may be passed over.
  *
- * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, or
- * allocation), EINTR, EFAULT.
+ * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, too many
+ * regions, or allocation), EINTR, EFAULT; with a file EBADF, EACCES (not open
+ * for reading; SHARED with PROT_WRITE: not open for writing), EPERM (SHARED with
+ * PROT_WRITE: write sealed), ENODEV (not a file that such a region can have),
+ * EBUSY (SHARED: somebody else has frozen the memfd), EOVERFLOW (the end is
+ * beyond any file).
  */
 #define FAULTLINE_MAP_FIXED		0x1	/* exactly at addr, replacing what is there */
 #define FAULTLINE_MAP_FIXED_NOREPLACE	0x2	/* exactly at addr, EEXIST if anything is there; implies FIXED */
@@ -81,8 +104,8 @@ struct faultline_map {
 	__u32 prot;		/* in: FAULTLINE_PROT_* */
 	__u32 flags;		/* in: FAULTLINE_MAP_* */
 	__u32 backing;		/* in: FAULTLINE_BACKING_* */
-	__s32 fd;		/* in: -1 for ANON */
-	__u64 offset;		/* in: 0 for ANON */
+	__s32 fd;		/* in: the file, -1 for ANON */
+	__u64 offset;		/* in: bytes into the file, 0 for ANON */
 };
 
 /*
@@ -98,6 +121,74 @@ struct faultline_unmap {
 };
 
 /*
+ * PROTECT: set the protection of every region in the range, as mprotect(2),
+ * but nothing is changed if there is a hole. When it has returned, no CPU makes
+ * an access that the new protection forbids.
+ *
+ * Errors: EINVAL, ENOMEM (a hole in the range, too many regions, or allocation),
+ * EACCES (PROT_WRITE for a SHARED region that may not become writable), EINTR,
+ * EFAULT.
+ */
+struct faultline_protect {
+	__u64 addr;		/* in: bytes */
+	__u64 length;		/* in: bytes */
+	__u32 prot;		/* in: FAULTLINE_PROT_* */
+	__u32 flags;		/* in: 0 */
+};
+
+/*
+ * REMAP: change the length or the address of regions, as mremap(2). Pages move
+ * with their regions, nothing is copied. When it has returned, no CPU reads or
+ * writes through the old translations.
+ *
+ * Shrinking unmaps the tail. Growing extends a region that ends at
+ * addr + old_length if there is room behind it, or else moves it (MAYMOVE).
+ * FIXED moves to new_addr and replaces what is there. With equal lengths a move
+ * takes along every region of the old range, and the holes between them; in any
+ * other case the old range lies in one region (shrinking: begins in one).
+ *
+ * Errors: EINVAL (also: FIXED without MAYMOVE, or the old and the new range
+ * overlap), EFAULT (no region at addr, or the range leaves it; also: the
+ * structure could not be written back), ENOMEM (no room, too many regions, or
+ * allocation), EINTR.
+ */
+#define FAULTLINE_REMAP_MAYMOVE	0x1
+#define FAULTLINE_REMAP_FIXED	0x2
+
+struct faultline_remap {
+	__u64 addr;		/* in: bytes */
+	__u64 old_length;	/* in: bytes */
+	__u64 new_length;	/* in: bytes */
+	__u64 new_addr;		/* in: with FIXED; out: address of the region */
+	__u32 flags;		/* in: FAULTLINE_REMAP_* */
+	__u32 reserved;		/* in: 0 */
+};
+
+/*
+ * ADVISE: as madvise(2), with its values, but nothing is changed if there is a
+ * hole.
+ *
+ * DONTNEED discards the pages of the range, for every window: ANON reads zero
+ * afterwards, PRIVATE the file anew, SHARED the memfd's page as it is.
+ * WILLNEED brings the pages of the range into the space, though not into
+ * anybody's page tables. A fatal signal interrupts it between two pages, with
+ * some of them there.
+ *
+ * Errors: EINVAL, ENOMEM (a hole in the range; WILLNEED: the page limit, or
+ * allocation), EFAULT (also WILLNEED: a page beyond the end of its file),
+ * EIO (WILLNEED: the file could not be read), EINTR.
+ */
+#define FAULTLINE_ADVISE_WILLNEED	3
+#define FAULTLINE_ADVISE_DONTNEED	4
+
+struct faultline_advise {
+	__u64 addr;		/* in: bytes */
+	__u64 length;		/* in: bytes */
+	__u32 advice;		/* in: FAULTLINE_ADVISE_* */
+	__u32 flags;		/* in: 0 */
+};
+
+/*
  * QUERY: the region that contains addr, or else the next one above it.
  * addr may be any byte of the space, it need not be aligned.
  *
@@ -108,7 +199,8 @@ struct faultline_query {
 	__u64 addr;		/* in: bytes */
 	__u64 start;		/* out: bytes */
 	__u64 end;		/* out: bytes, exclusive */
-	__u64 generation;	/* out: never used twice in the life of the module */
+	__u64 generation;	/* out: changes with every change of the region; shared by the parts that
+				 * a change leaves of one, and by no others in the life of the module */
 	__u32 prot;		/* out: FAULTLINE_PROT_* */
 	__u32 backing;		/* out: FAULTLINE_BACKING_* */
 	__u64 offset;		/* out: bytes into the backing file, 0 for ANON */
@@ -131,15 +223,16 @@ struct faultline_policy {
 };
 
 /*
- * LIMIT: the most pages the space may hold. It can only be lowered: a value
- * above the present limit is EPERM, one below the pages held now only stops
- * further growth. max_pages 0 leaves it as it is. The limit in force is written
- * back.
+ * LIMIT: the most pages and regions the space may hold. A limit can only be
+ * lowered: a value above the present one is EPERM (and neither is changed), one
+ * below what is held now only stops further growth. 0 leaves it as it is. The
+ * limits in force are written back.
  *
  * Errors: EPERM, EFAULT.
  */
 struct faultline_limit {
 	__u64 max_pages;	/* in, out: pages */
+	__u64 max_regions;	/* in, out: regions */
 };
 
 /*
@@ -148,6 +241,7 @@ struct faultline_limit {
  *
  * faults = fault_ok + fault_no_region + fault_denied + fault_limit
  *	  + fault_killed + fault_no_memory + fault_retried + fault_again
+ *	  + fault_no_page + fault_io
  *
  * Errors: EFAULT.
  */
@@ -172,6 +266,14 @@ struct faultline_stats {
 	__u64 fault_no_memory;	/* VM_FAULT_OOM: the allocator or the cgroup failed */
 	__u64 fault_retried;	/* VM_FAULT_RETRY given to the core */
 	__u64 fault_again;	/* no entry: its page table was freed meanwhile (MADV_DONTNEED) */
+
+	__u64 max_regions;	/* the limit in force */
+	__u64 protects;		/* successful calls */
+	__u64 remaps;
+	__u64 advises;
+	__u64 pages_moved;	/* by REMAP */
+	__u64 fault_no_page;	/* SIGBUS: the page is beyond the end of its file */
+	__u64 fault_io;		/* SIGBUS: the file could not be read */
 };
 
 #define FAULTLINE_IOC_MAGIC	0xF7
@@ -182,5 +284,8 @@ struct faultline_stats {
 #define FAULTLINE_IOC_POLICY	_IOWR(FAULTLINE_IOC_MAGIC, 0x03, struct faultline_policy)
 #define FAULTLINE_IOC_LIMIT	_IOWR(FAULTLINE_IOC_MAGIC, 0x04, struct faultline_limit)
 #define FAULTLINE_IOC_STATS	_IOR(FAULTLINE_IOC_MAGIC, 0x05, struct faultline_stats)
+#define FAULTLINE_IOC_PROTECT	_IOW(FAULTLINE_IOC_MAGIC, 0x06, struct faultline_protect)
+#define FAULTLINE_IOC_REMAP	_IOWR(FAULTLINE_IOC_MAGIC, 0x07, struct faultline_remap)
+#define FAULTLINE_IOC_ADVISE	_IOW(FAULTLINE_IOC_MAGIC, 0x08, struct faultline_advise)
 
 #endif /* _UAPI_LINUX_FAULTLINE_H */
