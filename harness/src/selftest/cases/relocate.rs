@@ -25,6 +25,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "remap":
     move_replaces_what_is_there,
     move_of_a_part_splits,
     several_regions_move_with_their_holes,
+    what_is_under_a_hole_stays,
     leaves_need_not_be_aligned,
     first_and_last_page_of_the_space,
     file_regions_keep_their_offsets,
@@ -165,6 +166,30 @@ fn several_regions_move_with_their_holes() -> Outcome {
         "what stayed of the file",
     )?;
     reads(arena.window.load(0), 10, "what stayed")?;
+    must_add_up(&arena.space)
+}
+
+/// A move replaces what is where its regions go, not what is where holes go.
+fn what_is_under_a_hole_stays() -> Outcome {
+    let arena = Arena::empty(40)?;
+    arena.remap(0, 2, RW)?;
+    arena.remap(5, 2, RW)?;
+    arena.remap(20, 12, RW)?;
+    arena.stamp(0, 2, 10)?;
+    arena.stamp(5, 2, 10)?;
+    arena.stamp(20, 12, 100)?;
+    arena.protect(20, 12, RO)?;
+    // A hole in the middle and one at the end.
+    arena.shift(0, 10, 20)?;
+    let expected = [(20, 22, RW), (22, 25, RO), (25, 27, RW), (27, 32, RO)];
+    ensure_eq!(arena.shape()?, expected, "regions");
+    Arena::holds(&arena.window, 22, 3, 100, "under the first hole")?;
+    Arena::holds(&arena.window, 27, 5, 100, "under the last hole")?;
+    for page in [0, 1, 5, 6] {
+        let word = arena.window.load((20 + page) * PAGE);
+        reads(word, 10 + page as u64, "moved page")?;
+        raises(arena.window.load(page * PAGE), Signal::Bus, "old address")?;
+    }
     must_add_up(&arena.space)
 }
 
