@@ -33,6 +33,10 @@ const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
 /// No call makes so many allocations.
 const MOST: u32 = 1000;
+/// Nor so many bytes of small ones.
+const MOST_BYTES: usize = 64 << 10;
+/// Less than a region, and than a node of the tree of regions.
+const STEP: usize = 64;
 
 /// Regions `[0, 530)` RW, `[530, 534)` R, `[540, 544)` a memfd, `[550, 554)` a
 /// copy of it, all with pages, on both sides of a 2 MiB boundary.
@@ -76,31 +80,58 @@ impl Scene {
 
 type Call = fn(&Scene) -> io::Result<()>;
 
-/// Has every allocation of `call` fail in turn, each time in a new scene. How
-/// often that failed the call.
+/// Has every allocation of `call` fail in turn, and then all from each on: one
+/// may be made again in another way. How often that failed the call.
 fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
     let allocations = Allocations::of_this_thread()?;
     let mut failures = 0;
-    for nth in 1..MOST {
-        let scene = Scene::new()?;
-        let before = Picture::take(&scene.arena.space)?;
-        let (result, struck) = allocations.fail(nth, || call(&scene))?;
+    for nth in 1.. {
+        ensure!(nth < MOST, "{what}: {MOST} allocations and no end");
+        let mut struck = false;
         let what = format!("{what}, allocation {nth}");
-        if result.is_err() {
-            fails(result, libc::ENOMEM, &what)?;
-            ensure!(struck, "{what}: ENOMEM though none failed");
-            before.must_hold(&scene.arena.space, &what)?;
-            scene.intact(&what)?;
-            failures += 1;
-            // Nothing is in the way of it either.
-            call(&scene).map_err(|error| Stop::fail(format!("{what}, again: {error}")))?;
-        }
-        must_add_up(&scene.arena.space)?;
+        failures += attempt(&what, call, |scene| {
+            let (result, so_many) = allocations.fail(nth, || call(scene))?;
+            struck = so_many;
+            ensure!(struck || result.is_ok(), "{what}: {result:?}, none failed");
+            Ok(result)
+        })?;
         if !struck {
-            return Ok(failures);
+            break;
         }
     }
-    Err(Stop::fail(format!("{what}: {MOST} allocations and no end")))
+    for bytes in (0..MOST_BYTES).step_by(STEP) {
+        let what = format!("{what}, {bytes} bytes allocated");
+        let failed = attempt(&what, call, |scene| {
+            allocations.starve(bytes, || call(scene))
+        })?;
+        failures += failed;
+        if failed == 0 {
+            break;
+        }
+    }
+    Ok(failures)
+}
+
+/// Has `starved` make `call` in a new scene. It has done all, or nothing and is
+/// possible then. Returns 1 if it failed, else 0.
+fn attempt(
+    what: &str,
+    call: Call,
+    starved: impl FnOnce(&Scene) -> Result<io::Result<()>, Stop>,
+) -> Result<u32, Stop> {
+    let scene = Scene::new()?;
+    let space = &scene.arena.space;
+    let before = Picture::take(space)?;
+    let result = starved(&scene)?;
+    let failed = result.is_err();
+    if failed {
+        fails(result, libc::ENOMEM, what)?;
+        before.must_hold(space, what)?;
+        scene.intact(what)?;
+        call(&scene).map_err(|error| Stop::fail(format!("{what}, again: {error}")))?;
+    }
+    must_add_up(space)?;
+    Ok(u32::from(failed))
 }
 
 /// Of several calls, each must be exhausted, and some must have failed.
