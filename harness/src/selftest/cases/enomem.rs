@@ -35,8 +35,8 @@ const RO: Prot = Prot::READ;
 const MOST: u32 = 1000;
 /// Nor so many bytes of small ones.
 const MOST_BYTES: usize = 64 << 10;
-/// Less than a region, and than a node of the tree of regions.
-const STEP: usize = 64;
+/// Less than a node of the tree of regions.
+const STEP: usize = 192;
 
 /// Regions `[0, 530)` RW, `[530, 534)` R, `[540, 544)` a memfd, `[550, 554)` a
 /// copy of it, all with pages, on both sides of a 2 MiB boundary.
@@ -84,11 +84,13 @@ type Call = fn(&Scene) -> io::Result<()>;
 /// may be made again in another way. How often that failed the call.
 fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
     let allocations = Allocations::of_this_thread()?;
+    let idle = Live::required()?;
     let mut failures = 0;
     for nth in 1.. {
         ensure!(nth < MOST, "{what}: {MOST} allocations and no end");
         let mut struck = false;
         let what = format!("{what}, allocation {nth}");
+        idle.must_return(&what)?;
         failures += attempt(&what, call, |scene| {
             let (result, so_many) = allocations.fail(nth, || call(scene))?;
             struck = so_many;
@@ -101,6 +103,7 @@ fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
     }
     for bytes in (0..MOST_BYTES).step_by(STEP) {
         let what = format!("{what}, {bytes} bytes allocated");
+        idle.must_return(&what)?;
         let failed = attempt(&what, call, |scene| {
             allocations.starve(bytes, || call(scene))
         })?;
@@ -136,11 +139,9 @@ fn attempt(
 
 /// Of several calls, each must be exhausted, and some must have failed.
 fn exhaust_all(calls: &[(&str, Call)]) -> Outcome {
-    let before = Live::required()?;
     let mut failures = 0;
     for &(what, call) in calls {
         failures += exhaust(what, call)?;
-        before.must_return(&format!("live objects after {what}"))?;
     }
     ensure!(failures > 0, "no allocation failed any of these calls");
     Ok(())
