@@ -84,6 +84,7 @@ type Call = fn(&Scene) -> io::Result<()>;
 /// may be made again in another way. How often that failed the call.
 fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
     let allocations = Allocations::of_this_thread()?;
+    Live::settle();
     let idle = Live::required()?;
     let mut failures = 0;
     for nth in 1.. {
