@@ -106,7 +106,10 @@ fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
         let what = format!("{what}, {bytes} bytes allocated");
         idle.must_return(&what)?;
         let failed = attempt(&what, call, |scene| {
-            allocations.starve(bytes, || call(scene))
+            let (result, in_time) = allocations.starve(bytes, || call(scene))?;
+            let late = result.is_err() && !in_time;
+            ensure!(!late, "{what}: it gave up, but not at once");
+            Ok(result)
         })?;
         failures += failed;
         if failed == 0 {
