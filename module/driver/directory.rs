@@ -20,7 +20,7 @@ use super::live::{self, Live};
 use crate::{
     kern::{
         commit_lock::{CommitLock, Guard},
-        rcu_box::RcuArc,
+        rcu_arc::RcuArc,
         rcu_xarray::RcuXArray,
     },
     portable::interval::Interval,
@@ -212,6 +212,23 @@ impl Directory {
             let removed = self.remove_leaf(index, &leaf, range, &mut zap);
             next = index + 1;
             done((next << LEAF_SHIFT) as u64, removed);
+        }
+    }
+
+    /// Calls `zap` for pieces of `range` (first page, number of pages) that hold
+    /// pages, behind whatever faults have installed of them. May sleep.
+    pub(crate) fn for_each_present(&self, range: Interval, mut zap: impl FnMut(u64, u64)) {
+        let last = position(range.last() as usize).0;
+        let mut next = position(range.start() as usize).0;
+        while let Some((index, leaf)) = self.leaves.find(next, last) {
+            let (from, to) = slots_of(index, range);
+            let base = (index << LEAF_SHIFT) as u64;
+            // Passing through the lock, as in `remove_leaf`.
+            let bounds = leaf.lock().present_bounds(from, to);
+            if let Some((first, last)) = bounds {
+                zap(base + first as u64, (last - first + 1) as u64);
+            }
+            next = index + 1;
         }
     }
 

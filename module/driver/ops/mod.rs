@@ -5,7 +5,9 @@
 //! An operation that fails changes nothing: it allocates all it needs before
 //! its first change.
 
+mod advise;
 mod map;
+mod protect;
 mod query;
 mod unmap;
 
@@ -13,55 +15,41 @@ pub(super) use map::{MapRequest, Placement};
 
 use kernel::prelude::*;
 
-use super::{region::Region, space::Space, space_lock::Change, stats::Counter};
-use crate::{
-    kern::{
-        rcu_box::RcuBox,
-        rcu_maple::{Edges, Entry},
-    },
-    portable::{interval::Interval, split::Remainders},
+use super::{
+    region::Region,
+    regions::Effort,
+    space::Space,
+    space_lock::Change,
 };
+use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 impl Space {
-    /// Puts `new`, or nothing, in place of all regions of `range`, and
-    /// discards the pages of the range. May sleep.
+    /// Puts `new`, or nothing, in place of all regions of `range`, and discards
+    /// the pages that they had, giving back the lock of what is done. `ENOMEM`.
+    /// May sleep.
     fn replace_regions(
         &self,
         range: Interval,
-        new: Option<RcuBox<Region>>,
+        new: Option<&RcuArc<Region>>,
         held: &mut Change<'_>,
     ) -> Result {
-        let added = i64::from(new.is_some());
-        let mut remaining = 0;
-        let retired = self.regions.replace(
-            range.start() as usize,
-            range.last() as usize,
-            new,
-            |lowest, highest| {
-                let remainders = Remainders::of(interval(&lowest), interval(&highest), range);
-                let left = remainder(remainders.left, lowest.value)?;
-                let right = remainder(remainders.right, highest.value)?;
-                remaining = i64::from(left.is_some()) + i64::from(right.is_some());
-                Ok(Edges { left, right })
-            },
-        )?;
-        let removed = retired.len() as i64;
-        self.stats
-            .add(Counter::Regions, added + remaining - removed);
-        // Where there was no region there are no pages.
-        if removed != 0 {
-            self.discard(range, held);
+        let mut effort = Effort::MayFail;
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            let stored = match new {
+                None => self.regions.remove(todo, effort)?,
+                // What it has of the range already grows by the next part.
+                Some(new) => self.regions.replace(range, new, effort)?,
+            };
+            rest = range.above(stored.end);
+            // Where there was no region there are no pages.
+            if !stored.removed.is_empty() {
+                if let Some(done) = todo.below(stored.end) {
+                    self.discard(done, held);
+                }
+            }
+            effort = Effort::MustSucceed;
         }
         Ok(())
     }
-}
-
-fn interval<T>(entry: &Entry<'_, T>) -> Interval {
-    // An entry is never empty.
-    Interval::new(entry.first as u64, entry.last as u64 + 1)
-        .unwrap_or_else(|| unreachable!("empty entry"))
-}
-
-fn remainder(part: Option<Interval>, of: &Region) -> Result<Option<RcuBox<Region>>> {
-    part.map(|_| of.remainder()).transpose()
 }
