@@ -26,7 +26,10 @@ pub mod sys;
 pub mod target;
 pub mod uapi;
 
-pub use client::{Placement, Policy, Prot, Region, Space, Stats, Window};
+pub use client::{
+    Advice, Backing, Limits, Placement, Policy, Prot, Region, Relocation, Source, Space, Stats,
+    Window,
+};
 
 /// Size of a page in bytes.
 pub const PAGE_SIZE: u64 = 4096;

@@ -10,5 +10,8 @@ mod types;
 mod window;
 
 pub use space::Space;
-pub use types::{Placement, Policy, Prot, Region, Stats, UnknownPolicy};
+pub use types::{
+    Advice, Backing, Limits, Placement, Policy, Prot, Region, Relocation, Source, Stats,
+    UnknownPolicy,
+};
 pub use window::Window;

@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Placement, Policy, Prot, Region, Stats, Window};
+use super::{
+    Advice, Backing, Limits, Placement, Policy, Prot, Region, Relocation, Source, Stats, Window,
+};
 use crate::{sys, uapi};
 
 /// A space: a set of regions, from address 0 up to
@@ -43,16 +45,35 @@ impl Space {
     ///
     /// EINVAL for bad arguments, EEXIST if `placement` is
     /// [`FixedNoreplace`](Placement::FixedNoreplace) and something is there,
-    /// ENOMEM if there is no free interval or no memory.
+    /// ENOMEM if there is no free interval, no memory, or too many regions.
     pub fn map(&self, addr: u64, length: u64, prot: Prot, placement: Placement) -> io::Result<u64> {
+        self.map_from(addr, length, prot, placement, Source::Anon)
+    }
+
+    /// Makes a region of `length` bytes whose pages come from `source`, and
+    /// returns its address.
+    ///
+    /// As [`map`](Space::map), and with a file: EBADF; EACCES if it is not open
+    /// for reading, or shared, writable and not open for writing; EPERM if it
+    /// is shared, writable and sealed for writing; ENODEV if it cannot back
+    /// such a region; EBUSY if somebody else has frozen the memfd; EOVERFLOW
+    /// if the end is beyond any file.
+    pub fn map_from(
+        &self,
+        addr: u64,
+        length: u64,
+        prot: Prot,
+        placement: Placement,
+        source: Source<'_>,
+    ) -> io::Result<u64> {
         let mut arg = uapi::faultline_map {
             addr,
             length,
             prot: prot.bits(),
             flags: placement.flags(),
-            backing: uapi::FAULTLINE_BACKING_ANON,
-            fd: -1,
-            offset: 0,
+            backing: source.backing().number(),
+            fd: source.raw_fd(),
+            offset: source.offset(),
         };
         // SAFETY: MAP reads and writes a faultline_map.
         unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_MAP, &mut arg) }?;
@@ -73,6 +94,67 @@ impl Space {
         unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_UNMAP, &mut arg) }
     }
 
+    /// Sets the protection of all regions in `[addr, addr + length)`. Once it
+    /// has returned, no access that it forbids is made, in any process.
+    ///
+    /// EINVAL for bad arguments, ENOMEM at a hole, with too many regions or
+    /// without memory, EACCES if a shared region may not become writable.
+    pub fn protect(&self, addr: u64, length: u64, prot: Prot) -> io::Result<()> {
+        let mut arg = uapi::faultline_protect {
+            addr,
+            length,
+            prot: prot.bits(),
+            flags: 0,
+        };
+        // SAFETY: PROTECT reads a faultline_protect.
+        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_PROTECT, &mut arg) }
+    }
+
+    /// Changes the length or the address of what is in
+    /// `[addr, addr + old_length)` and returns the address. The pages go along,
+    /// nothing is copied; once it has returned, any access through an old
+    /// address faults, in every process.
+    ///
+    /// EINVAL for bad arguments or if old and new range overlap, EFAULT if
+    /// there is no region at `addr` or the range leaves it, ENOMEM if there is
+    /// no room, no memory, or too many regions.
+    pub fn remap(
+        &self,
+        addr: u64,
+        old_length: u64,
+        new_length: u64,
+        relocation: Relocation,
+    ) -> io::Result<u64> {
+        let mut arg = uapi::faultline_remap {
+            addr,
+            old_length,
+            new_length,
+            new_addr: relocation.address(),
+            flags: relocation.flags(),
+            reserved: 0,
+        };
+        // SAFETY: REMAP reads and writes a faultline_remap.
+        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_REMAP, &mut arg) }?;
+        Ok(arg.new_addr)
+    }
+
+    /// Brings the pages of `[addr, addr + length)` into the space, or discards
+    /// them, for every window. Bringing them in stops half way if it fails.
+    ///
+    /// EINVAL for bad arguments, ENOMEM at a hole; for
+    /// [`WillNeed`](Advice::WillNeed) also ENOMEM at the page limit or without
+    /// memory, EFAULT beyond the end of a file, EIO if it cannot be read.
+    pub fn advise(&self, addr: u64, length: u64, advice: Advice) -> io::Result<()> {
+        let mut arg = uapi::faultline_advise {
+            addr,
+            length,
+            advice: advice.number(),
+            flags: 0,
+        };
+        // SAFETY: ADVISE reads a faultline_advise.
+        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_ADVISE, &mut arg) }
+    }
+
     /// The region that contains `addr` (any byte), or else the next above it;
     /// `None` if there is neither. EINVAL beyond the end of the space.
     pub fn query(&self, addr: u64) -> io::Result<Option<Region>> {
@@ -88,7 +170,7 @@ impl Space {
                 end: arg.end,
                 generation: arg.generation,
                 prot: Prot::from_bits(arg.prot),
-                backing: arg.backing,
+                backing: Backing::from_number(arg.backing),
                 offset: arg.offset,
             })),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -130,13 +212,37 @@ impl Space {
         Ok(accepted)
     }
 
-    /// Lowers the limit of pages the space may hold and returns the one in
-    /// force; 0 only reports. EPERM if `max_pages` is above the present limit.
-    pub fn limit(&self, max_pages: u64) -> io::Result<u64> {
-        let mut arg = uapi::faultline_limit { max_pages };
+    /// Lowers the limits and returns those in force; 0 leaves one as it is.
+    /// EPERM if one is above the present limit, and then none is changed.
+    pub fn limits(&self, limits: Limits) -> io::Result<Limits> {
+        let mut arg = uapi::faultline_limit {
+            max_pages: limits.pages,
+            max_regions: limits.regions,
+        };
         // SAFETY: LIMIT reads and writes a faultline_limit.
         unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_LIMIT, &mut arg) }?;
-        Ok(arg.max_pages)
+        Ok(Limits {
+            pages: arg.max_pages,
+            regions: arg.max_regions,
+        })
+    }
+
+    /// As [`limits`](Space::limits), for the limit of pages alone.
+    pub fn limit(&self, max_pages: u64) -> io::Result<u64> {
+        let limits = Limits {
+            pages: max_pages,
+            regions: 0,
+        };
+        Ok(self.limits(limits)?.pages)
+    }
+
+    /// As [`limits`](Space::limits), for the limit of regions alone.
+    pub fn limit_regions(&self, max_regions: u64) -> io::Result<u64> {
+        let limits = Limits {
+            pages: 0,
+            regions: max_regions,
+        };
+        Ok(self.limits(limits)?.regions)
     }
 
     /// The counters since the space was opened: exact once it is quiet.

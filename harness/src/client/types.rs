@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::BitOr;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::str::FromStr;
 
 use crate::uapi;
@@ -64,6 +65,139 @@ impl Placement {
     }
 }
 
+/// What the pages of a region are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Backing(u32);
+
+impl Backing {
+    /// Zero-filled memory.
+    pub const ANON: Backing = Backing(uapi::FAULTLINE_BACKING_ANON);
+    /// The pages of a memfd, shared with all its users.
+    pub const SHARED: Backing = Backing(uapi::FAULTLINE_BACKING_SHARED);
+    /// A copy of each page of a file, made at first touch.
+    pub const PRIVATE: Backing = Backing(uapi::FAULTLINE_BACKING_PRIVATE);
+
+    /// The backing with this number, known or not.
+    pub const fn from_number(number: u32) -> Backing {
+        Backing(number)
+    }
+
+    /// The number, `FAULTLINE_BACKING_*`.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Backing::ANON => f.write_str("ANON"),
+            Backing::SHARED => f.write_str("SHARED"),
+            Backing::PRIVATE => f.write_str("PRIVATE"),
+            Backing(number) => write!(f, "Backing({number})"),
+        }
+    }
+}
+
+/// Where the pages of a new region come from. Offsets are bytes into the file,
+/// page aligned; the region keeps the file, the descriptor need not stay open.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'fd> {
+    /// Zero-filled memory.
+    Anon,
+    /// A memfd from this offset on, shared with all its users. It is frozen
+    /// while any region maps it.
+    Shared(BorrowedFd<'fd>, u64),
+    /// A file from this offset on, each page copied at first touch.
+    Private(BorrowedFd<'fd>, u64),
+}
+
+impl Source<'_> {
+    /// What QUERY will report.
+    pub const fn backing(self) -> Backing {
+        match self {
+            Source::Anon => Backing::ANON,
+            Source::Shared(..) => Backing::SHARED,
+            Source::Private(..) => Backing::PRIVATE,
+        }
+    }
+
+    /// Bytes into the file, 0 for anonymous memory.
+    pub const fn offset(self) -> u64 {
+        match self {
+            Source::Anon => 0,
+            Source::Shared(_, offset) | Source::Private(_, offset) => offset,
+        }
+    }
+
+    /// The descriptor as MAP takes it: -1 for anonymous memory.
+    pub fn raw_fd(self) -> i32 {
+        match self {
+            Source::Anon => -1,
+            Source::Shared(fd, _) | Source::Private(fd, _) => fd.as_raw_fd(),
+        }
+    }
+}
+
+/// Whether REMAP may change the address, as the flags of mremap(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relocation {
+    /// Only in place.
+    Stay,
+    /// In place if there is room, else wherever there is.
+    MayMove,
+    /// To this address, replacing what is there.
+    Fixed(u64),
+}
+
+impl Relocation {
+    /// The `FAULTLINE_REMAP_*` flags.
+    pub const fn flags(self) -> u32 {
+        match self {
+            Relocation::Stay => 0,
+            Relocation::MayMove => uapi::FAULTLINE_REMAP_MAYMOVE,
+            Relocation::Fixed(_) => uapi::FAULTLINE_REMAP_MAYMOVE | uapi::FAULTLINE_REMAP_FIXED,
+        }
+    }
+
+    /// The address, 0 if it is the module's choice.
+    pub const fn address(self) -> u64 {
+        match self {
+            Relocation::Stay | Relocation::MayMove => 0,
+            Relocation::Fixed(address) => address,
+        }
+    }
+}
+
+/// What ADVISE is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Advice {
+    /// Bring the pages into the space.
+    WillNeed,
+    /// Discard them.
+    DontNeed,
+}
+
+impl Advice {
+    /// The number, `FAULTLINE_ADVISE_*`.
+    pub const fn number(self) -> u32 {
+        match self {
+            Advice::WillNeed => uapi::FAULTLINE_ADVISE_WILLNEED,
+            Advice::DontNeed => uapi::FAULTLINE_ADVISE_DONTNEED,
+        }
+    }
+}
+
+/// The most that a space may hold. To [`Space::limits`](super::Space::limits),
+/// 0 leaves a limit as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Pages.
+    pub pages: u64,
+    /// Regions.
+    pub regions: u64,
+}
+
 /// One region, as QUERY reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -71,12 +205,13 @@ pub struct Region {
     pub start: u64,
     /// End in bytes, exclusive, page aligned.
     pub end: u64,
-    /// Never used twice in the life of the module.
+    /// Changes with every change of the region. Shared by the parts that a
+    /// change leaves of one, and by no others in the life of the module.
     pub generation: u64,
     /// What accesses may do.
     pub prot: Prot,
-    /// `FAULTLINE_BACKING_*`.
-    pub backing: u32,
+    /// What its pages are made of.
+    pub backing: Backing,
     /// Bytes into the backing file, 0 for anonymous regions.
     pub offset: u64,
 }
@@ -182,5 +317,18 @@ mod tests {
             (libc::PROT_READ | libc::PROT_WRITE) as u32
         );
         assert_eq!(Prot::READ | Prot::WRITE, Prot::READ_WRITE);
+    }
+
+    #[test]
+    fn advice_has_the_values_of_madvise() {
+        assert_eq!(Advice::WillNeed.number(), libc::MADV_WILLNEED as u32);
+        assert_eq!(Advice::DontNeed.number(), libc::MADV_DONTNEED as u32);
+    }
+
+    #[test]
+    fn relocation_has_the_flags_of_mremap() {
+        let both = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        assert_eq!(Relocation::MayMove.flags(), libc::MREMAP_MAYMOVE as u32);
+        assert_eq!(Relocation::Fixed(0).flags(), both as u32);
     }
 }

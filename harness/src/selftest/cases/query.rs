@@ -4,7 +4,7 @@
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, SPACE_SIZE, bytes, regions};
-use crate::{PAGE_SIZE, Placement, Prot, Space};
+use crate::{Backing, PAGE_SIZE, Placement, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "query":
     empty_space_has_no_region,
@@ -109,11 +109,7 @@ fn reports_protection_and_backing() -> Outcome {
     let seen: Vec<_> = found.iter().map(|region| region.prot).collect();
     ensure_eq!(seen, prots, "protections");
     for region in found {
-        ensure_eq!(
-            region.backing,
-            crate::uapi::FAULTLINE_BACKING_ANON,
-            "backing"
-        );
+        ensure_eq!(region.backing, Backing::ANON, "backing");
         ensure_eq!(region.offset, 0, "offset");
     }
     Ok(())
@@ -187,7 +183,9 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
         + stats.fault_killed
         + stats.fault_no_memory
         + stats.fault_retried
-        + stats.fault_again;
+        + stats.fault_again
+        + stats.fault_no_page
+        + stats.fault_io;
     ensure_eq!(
         outcomes,
         stats.faults,
