@@ -18,7 +18,7 @@ use kernel::{
 use super::region::{Attributes, Region};
 use crate::{
     kern::{
-        rcu_box::RcuArc,
+        rcu_arc::RcuArc,
         rcu_maple::{Entry, Locked, RcuMaple, Removed, StoreError},
     },
     portable::{

@@ -12,7 +12,7 @@ use super::super::{
     stats::Counter,
 };
 use crate::{
-    kern::rcu_box::RcuArc,
+    kern::rcu_arc::RcuArc,
     portable::{
         interval::Interval,
         plan::{self, Piece},
