@@ -13,7 +13,7 @@ use kernel::{
 };
 
 use super::{
-    ops::{MapRequest, Placement},
+    ops::{MapRequest, Placement, RemapRequest, Target},
     region::Attributes,
     space::{Space, SPACE_PAGES},
 };
@@ -45,6 +45,10 @@ pub(crate) fn dispatch(space: &Space, cmd: u32, arg: usize, can_change: bool) ->
         request if request == without_size(FAULTLINE_REQUEST_PROTECT) => {
             changes()?;
             space.ioctl_protect(&user.read()?)
+        }
+        request if request == without_size(FAULTLINE_REQUEST_REMAP) => {
+            changes()?;
+            user.update(|remap: &mut faultline_remap| space.ioctl_remap(remap))
         }
         request if request == without_size(FAULTLINE_REQUEST_ADVISE) => {
             changes()?;
@@ -175,6 +179,29 @@ impl Space {
         }
         let protection = Protection::from_bits(protect.prot).ok_or(EINVAL)?;
         self.protect(range_of(protect.addr, protect.length)?, protection)
+    }
+
+    fn ioctl_remap(&self, remap: &mut faultline_remap) -> Result {
+        let known = FAULTLINE_REMAP_MAYMOVE | FAULTLINE_REMAP_FIXED;
+        if remap.flags & !known != 0 || remap.reserved != 0 {
+            return Err(EINVAL);
+        }
+        let old = range_of(remap.addr, remap.old_length)?;
+        // A length that is too much for the space is as wrong as one of 0.
+        let new_pages = range_of(0, remap.new_length)?.pages();
+        let target = match remap.flags {
+            0 => Target::InPlace,
+            FAULTLINE_REMAP_MAYMOVE => Target::Anywhere,
+            FAULTLINE_REMAP_FIXED => return Err(EINVAL),
+            _ => Target::Fixed(range_of(remap.new_addr, remap.new_length)?),
+        };
+        let request = RemapRequest {
+            old,
+            new_pages,
+            target,
+        };
+        remap.new_addr = self.remap(request)? << PAGE_SHIFT;
+        Ok(())
     }
 
     fn ioctl_advise(&self, advise: &faultline_advise) -> Result {

@@ -25,6 +25,13 @@ pub(crate) struct Attributes {
     pub(crate) protection: Protection,
 }
 
+impl Attributes {
+    /// Those of the same pages when they have moved.
+    pub(crate) fn moved(&self) -> Self {
+        self.clone()
+    }
+}
+
 /// See the module.
 pub(crate) struct Region {
     pub(crate) attributes: Attributes,

@@ -12,7 +12,7 @@ use super::{
     live::{self, Live},
     policy::Policy,
     regions::Regions,
-    space_lock::{Change, SpaceLock},
+    space_lock::SpaceLock,
     stats::{Counter, Stats},
 };
 use crate::{
@@ -84,14 +84,14 @@ impl Space {
     }
 
     /// Discards the pages of `range`: zaps them in every window, then frees them.
-    /// Gives the lock of the pages back on the way, as far as it gets. May sleep.
-    pub(crate) fn discard(&self, range: Interval, held: &mut Change<'_>) {
+    /// `done` is called with the page up to which that is done. May sleep.
+    pub(crate) fn discard(&self, range: Interval, done: &mut impl FnMut(u64)) {
         let zap = |first, pages| self.zap(first, pages);
         self.directory.remove(range, zap, |page, removed| {
             // Room for others before they can get at the pages.
             self.held.sub(removed);
             self.stats.add(Counter::PagesRemoved, removed as i64);
-            held.done_below(page);
+            done(page);
         });
     }
 
@@ -102,7 +102,7 @@ impl Space {
             .for_each_present(range, |first, pages| self.zap(first, pages));
     }
 
-    fn zap(&self, first: u64, pages: u64) {
+    pub(crate) fn zap(&self, first: u64, pages: u64) {
         if !cfg!(faultline_busted_skip_zap) {
             self.inode.unmap_pages(first, pages);
         }

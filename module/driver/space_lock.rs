@@ -17,7 +17,7 @@ use kernel::{
 use super::policy::Policy;
 use crate::{
     kern::{
-        range_lock::{self, RangeLock},
+        range_lock::{self, Pages, RangeLock},
         rwsem::{self, RwSemaphore},
     },
     portable::interval::Interval,
@@ -100,7 +100,7 @@ impl SpaceLock {
     /// returns. May sleep.
     pub(crate) fn write<R>(
         &self,
-        range: Interval,
+        range: impl Into<Pages> + Copy,
         change: impl FnOnce(&mut Change<'_>) -> Result<R>,
     ) -> Result<R> {
         loop {

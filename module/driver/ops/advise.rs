@@ -13,7 +13,7 @@ impl Space {
     pub(in super::super) fn discard_pages(&self, range: Interval) -> Result {
         self.lock.write(range, |held| {
             self.must_be_covered(range)?;
-            self.discard(range, held);
+            self.discard(range, &mut |page| held.done_below(page));
             Ok(())
         })?;
         self.stats.count(Counter::Advises);

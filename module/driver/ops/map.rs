@@ -6,7 +6,9 @@ use kernel::prelude::*;
 
 use super::super::{
     region::{Attributes, Region},
+    regions::Effort,
     space::{Space, SPACE_PAGES},
+    space_lock::Change,
     stats::Counter,
 };
 use crate::{
@@ -39,19 +41,29 @@ impl Space {
         let first = match request.placement {
             Placement::Lowest { hint, pages } => self.map_lowest(&region, hint, pages)?,
             Placement::Fixed(range) => self.lock.write(range, |held| {
-                self.replace_regions(range, Some(&region), held)?;
-                Ok(range.start())
+                self.put_region(range, &region, held)
             })?,
             Placement::FixedNoReplace(range) => self.lock.write(range, |held| {
                 if self.regions.first_in(range).is_some() {
                     return Err(EEXIST);
                 }
-                self.replace_regions(range, Some(&region), held)?;
-                Ok(range.start())
+                self.put_region(range, &region, held)
             })?,
         };
         self.stats.count(Counter::Maps);
         Ok(first)
+    }
+
+    /// Puts the region in place of what is in `range`, and returns where.
+    fn put_region(
+        &self,
+        range: Interval,
+        region: &RcuArc<Region>,
+        held: &mut Change<'_>,
+    ) -> Result<u64> {
+        let effort = &mut Effort::MayFail;
+        self.replace_regions(range, region, effort, |page| held.done_below(page))?;
+        Ok(range.start())
     }
 
     fn map_lowest(&self, region: &RcuArc<Region>, hint: u64, pages: u64) -> Result<u64> {
@@ -107,7 +119,7 @@ impl Space {
 
     /// The lowest free interval from `from` on, or else from 0 on. `ENOMEM` if
     /// there is none, as for mmap(2).
-    fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
+    pub(super) fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
         let lowest = |min: u64| {
             let range = Interval::new(min, SPACE_PAGES)?;
             self.regions.find_gap(pages, range)

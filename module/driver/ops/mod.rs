@@ -9,47 +9,97 @@ mod advise;
 mod map;
 mod protect;
 mod query;
+mod remap;
 mod unmap;
 
 pub(super) use map::{MapRequest, Placement};
+pub(super) use remap::{RemapRequest, Target};
 
 use kernel::prelude::*;
 
 use super::{
     region::Region,
-    regions::Effort,
+    regions::{Effort, Stored},
     space::Space,
-    space_lock::Change,
 };
 use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 impl Space {
-    /// Puts `new`, or nothing, in place of all regions of `range`, and discards
-    /// the pages that they had, giving back the lock of what is done. `ENOMEM`.
-    /// May sleep.
+    /// Removes all regions of `range` and discards their pages. `done` is called
+    /// with the page up to which that is done. `ENOMEM` if it may fail. May sleep.
+    fn remove_regions(
+        &self,
+        range: Interval,
+        effort: &mut Effort,
+        mut done: impl FnMut(u64),
+    ) -> Result {
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            let stored = self.regions.remove(todo, *effort)?;
+            rest = range.above(stored.end);
+            self.discard_stored(todo, stored, effort, &mut done);
+        }
+        Ok(())
+    }
+
+    /// Puts `new` in place of all regions of `range` and discards their pages, as
+    /// `remove_regions`.
     fn replace_regions(
         &self,
         range: Interval,
-        new: Option<&RcuArc<Region>>,
-        held: &mut Change<'_>,
+        new: &RcuArc<Region>,
+        effort: &mut Effort,
+        mut done: impl FnMut(u64),
     ) -> Result {
-        let mut effort = Effort::MayFail;
         let mut rest = Some(range);
         while let Some(todo) = rest {
-            let stored = match new {
-                None => self.regions.remove(todo, effort)?,
-                // What it has of the range already grows by the next part.
-                Some(new) => self.regions.replace(range, new, effort)?,
-            };
+            // What it has of the range already grows by the next part.
+            let stored = self.regions.replace(range, new, *effort)?;
             rest = range.above(stored.end);
-            // Where there was no region there are no pages.
-            if !stored.removed.is_empty() {
-                if let Some(done) = todo.below(stored.end) {
-                    self.discard(done, held);
-                }
-            }
-            effort = Effort::MustSucceed;
+            self.discard_stored(todo, stored, effort, &mut done);
         }
         Ok(())
+    }
+
+    /// Discards the pages of what has been overwritten of `todo`.
+    fn discard_stored(
+        &self,
+        todo: Interval,
+        stored: Stored,
+        effort: &mut Effort,
+        done: &mut impl FnMut(u64),
+    ) {
+        *effort = Effort::MustSucceed;
+        // Where there was no region there are no pages.
+        if !stored.removed.is_empty() {
+            if let Some(part) = todo.below(stored.end) {
+                self.discard(part, done);
+            }
+        }
+        // The regions that were there, and the files that they hold, go here.
+    }
+
+    /// How many regions reach beyond the start or the end of `range`: so many
+    /// more there may be when it gets others.
+    fn cuts(&self, range: Interval) -> usize {
+        let reaches = |page, beyond| {
+            let at = Interval::new(page, page + 1)?;
+            self.regions.find(at, |whole, _| whole.contains(beyond))
+        };
+        let below = range.start().checked_sub(1);
+        let cut_below = below.and_then(|page| reaches(range.start(), page));
+        let cut_above = reaches(range.last(), range.end());
+        let cuts = [cut_below, cut_above];
+        cuts.iter().filter(|cut| **cut == Some(true)).count()
+    }
+
+    /// `ENOMEM` if there is no room for so many regions more. (What is stored at
+    /// once is counted exactly then.)
+    fn must_have_room(&self, more: usize) -> Result {
+        if more == 0 || self.regions.len() + more <= self.regions.limit() as usize {
+            Ok(())
+        } else {
+            Err(ENOMEM)
+        }
     }
 }

@@ -34,7 +34,9 @@ impl Space {
         self.lock.write(range, |held| {
             self.must_be_covered(range)?;
             let runs = self.runs_with(range, protection)?;
-            self.must_have_room(range, &runs)?;
+            if runs.len() > 1 {
+                self.must_have_room(self.cuts(range))?;
+            }
             self.store_runs(&runs, held)
         })?;
         self.stats.count(Counter::Protects);
@@ -72,25 +74,6 @@ impl Space {
             }
         }
         Ok(runs)
-    }
-
-    /// `ENOMEM` if there might be too many regions. (A single run is counted
-    /// exactly when it is stored.)
-    fn must_have_room(&self, range: Interval, runs: &[Run]) -> Result {
-        let cut = |page, beyond| {
-            let at = Interval::new(page, page + 1)?;
-            self.regions.find(at, |whole, _| whole.contains(beyond))
-        };
-        let below = range.start().checked_sub(1);
-        let cut_below = below.and_then(|page| cut(range.start(), page));
-        let cuts = [cut_below, cut(range.last(), range.end())];
-        let more = cuts.into_iter().filter(|cut| *cut == Some(true)).count();
-        let room = self.regions.len() + more <= self.regions.limit() as usize;
-        if runs.len() < 2 || more == 0 || room {
-            Ok(())
-        } else {
-            Err(ENOMEM)
-        }
     }
 
     fn store_runs(&self, runs: &[Run], held: &mut Change<'_>) -> Result {
