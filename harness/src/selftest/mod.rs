@@ -10,7 +10,7 @@ mod check;
 mod hang;
 mod runner;
 mod state;
-mod sys;
+pub(crate) mod sys;
 
 use std::io;
 use std::path::PathBuf;
