@@ -23,7 +23,7 @@ mod ops;
 pub(crate) mod policy;
 mod region;
 mod regions;
-mod space;
+pub(crate) mod space;
 mod space_lock;
 mod stats;
 mod window;

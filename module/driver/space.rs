@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     kern::{
-        inode_file::InodeFile, page_count::PageCount, param, uapi,
+        inode_file::InodeFile, page_count::{PageCount, Total}, param, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
@@ -29,6 +29,9 @@ const _: () = assert!(PAGE_SIZE as usize == kernel::page::PAGE_SIZE && cfg!(CONF
 
 /// Pages of a space.
 pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
+
+/// What is left of the pages that all spaces together may hold.
+pub(crate) static TOTAL_PAGES: Total = Total::new(0);
 
 /// One open of the device.
 #[pin_data]
@@ -59,7 +62,7 @@ impl Space {
                 lock <- SpaceLock::new(Policy::of_new_spaces()?),
                 regions <- Regions::new(param::max_regions()),
                 directory <- Directory::new(),
-                held <- PageCount::new(param::max_pages()),
+                held <- PageCount::new(param::max_pages(), &TOTAL_PAGES),
                 inode: InodeFile::new()?,
                 stats: Stats::new()?,
                 live: Live::new(),

@@ -94,6 +94,7 @@ void faultline_file_share_mapping(struct file *file, struct file *owner);
 
 /* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
+u64 faultline_param_total_pages(void);
 u64 faultline_param_max_regions(void);
 const char *faultline_param_policy(void);
 unsigned int faultline_param_delay_unmap_ms(void);
