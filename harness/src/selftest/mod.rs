@@ -7,6 +7,8 @@
 
 mod cases;
 mod check;
+mod fail;
+mod files;
 mod hang;
 mod runner;
 mod state;

@@ -2,21 +2,31 @@
 //! What can be seen of a space and of the module from outside, and the places
 //! that tests work in.
 
+use std::fmt::Debug;
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::check::{Outcome, Stop};
-use super::sys::memory::{Mapping, READ_WRITE};
-use crate::{PAGE_SIZE, Placement, Prot, Region, Space};
+use super::check::{Outcome, Stop, ensure_eq, fails};
+use super::sys::memory::{Mapping, READ_WRITE, wait_for_grace_period};
+use crate::{Advice, PAGE_SIZE, Placement, Prot, Region, Relocation, Source, Space};
+
+/// How long anything that is not measured may take.
+pub(crate) const AMPLE: Duration = Duration::from_secs(20);
 
 /// Size of a page in bytes.
 pub(crate) const PAGE: usize = PAGE_SIZE as usize;
 /// Where tests map by default: the last page below a 2 MiB boundary, so that
 /// already two pages lie in two leaves.
 pub(crate) const BASE: u64 = (256 << 20) - PAGE_SIZE;
+
+/// Address of page `page` of an [`Arena`].
+pub(crate) const fn at(page: usize) -> u64 {
+    BASE + bytes(page)
+}
 
 /// Bytes of `pages` pages, in the space.
 pub(crate) const fn bytes(pages: usize) -> u64 {
@@ -63,6 +73,20 @@ impl Live {
             return Err(Stop::skip("debugfs is not mounted"));
         }
         Live::now().ok_or_else(|| Stop::fail(format!("{} cannot be read", Live::FILE)))
+    }
+
+    /// Waits until what was freed before is gone: that is after a grace period.
+    pub(crate) fn settle() {
+        wait_for_grace_period();
+        let mut last = Live::now();
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(5));
+            let now = Live::now();
+            if now == last {
+                break;
+            }
+            last = now;
+        }
     }
 
     /// Waits until the counters are back at `self`: objects are freed after a
@@ -112,7 +136,7 @@ pub(crate) fn regions(space: &Space) -> Result<Vec<Region>, Stop> {
 pub(crate) const SPACE_SIZE: u64 = crate::uapi::FAULTLINE_SPACE_SIZE;
 
 /// Start, end and protection of all regions, where neighbours of one
-/// protection count as one: whether they merge is the module's affair.
+/// protection count as one, whatever backs them.
 pub(crate) fn layout(space: &Space) -> Result<Vec<(u64, u64, Prot)>, Stop> {
     let mut layout: Vec<(u64, u64, Prot)> = Vec::new();
     for region in regions(space)? {
@@ -133,7 +157,13 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
+    /// The space as it is, once everything that went before is freed.
     pub(crate) fn take(space: &Space) -> Result<Picture, Stop> {
+        Live::settle();
+        Picture::look(space)
+    }
+
+    fn look(space: &Space) -> Result<Picture, Stop> {
         Ok(Picture {
             regions: regions(space)?,
             stats: format!("{:?}", space.stats()?),
@@ -144,7 +174,7 @@ impl Picture {
     /// The space must look the same now.
     #[track_caller]
     pub(crate) fn must_hold(&self, space: &Space, what: &str) -> Outcome {
-        let now = Picture::take(space)?;
+        let now = Picture::look(space)?;
         if now.regions != self.regions {
             let (then, now) = (&self.regions, now.regions);
             return Err(Stop::fail(format!(
@@ -188,17 +218,87 @@ impl Arena {
         Ok(Arena { space, window })
     }
 
+    /// A region of `pages` pages that come from `source`.
+    pub(crate) fn backed(pages: usize, prot: Prot, source: Source<'_>) -> Result<Arena, Stop> {
+        let arena = Arena::empty(pages)?;
+        arena.place(0, pages, prot, source)?;
+        Ok(arena)
+    }
+
     /// Maps pages `[from, from + pages)` anew, whatever is there.
     pub(crate) fn remap(&self, from: usize, pages: usize, prot: Prot) -> Outcome {
-        let addr = BASE + bytes(from);
-        let got = self.space.map(addr, bytes(pages), prot, Placement::Fixed)?;
-        super::check::ensure_eq!(got, addr, "address of a FIXED mapping");
+        self.place(from, pages, prot, Source::Anon)
+    }
+
+    /// As `remap`, with pages that come from `source`.
+    pub(crate) fn place(
+        &self,
+        from: usize,
+        pages: usize,
+        prot: Prot,
+        source: Source<'_>,
+    ) -> Outcome {
+        let addr = at(from);
+        let length = bytes(pages);
+        let got = self
+            .space
+            .map_from(addr, length, prot, Placement::Fixed, source)?;
+        ensure_eq!(got, addr, "address of a FIXED mapping");
         Ok(())
+    }
+
+    /// PROTECT of pages `[from, from + pages)`.
+    pub(crate) fn protect(&self, from: usize, pages: usize, prot: Prot) -> io::Result<()> {
+        self.space.protect(at(from), bytes(pages), prot)
+    }
+
+    /// ADVISE about pages `[from, from + pages)`.
+    pub(crate) fn advise(&self, from: usize, pages: usize, advice: Advice) -> io::Result<()> {
+        self.space.advise(at(from), bytes(pages), advice)
+    }
+
+    /// REMAP of `old` pages from `from` on, to `new` pages: their address.
+    pub(crate) fn resize(
+        &self,
+        from: usize,
+        old: usize,
+        new: usize,
+        relocation: Relocation,
+    ) -> io::Result<u64> {
+        self.space
+            .remap(at(from), bytes(old), bytes(new), relocation)
+    }
+
+    /// REMAP of pages `[from, from + pages)` to page `to`.
+    pub(crate) fn shift(&self, from: usize, pages: usize, to: usize) -> Outcome {
+        let got = self.resize(from, pages, pages, Relocation::Fixed(at(to)))?;
+        ensure_eq!(got, at(to), "address after a FIXED move");
+        Ok(())
+    }
+
+    /// The regions one by one: first page, end and protection of each.
+    pub(crate) fn shape(&self) -> Result<Vec<(usize, usize, Prot)>, Stop> {
+        let page = |addr: u64| (addr.wrapping_sub(BASE) / PAGE_SIZE) as usize;
+        let shape = |region: &Region| (page(region.start), page(region.end), region.prot);
+        Ok(regions(&self.space)?.iter().map(shape).collect())
+    }
+
+    /// `call` must fail with `errno` and change nothing.
+    #[track_caller]
+    pub(crate) fn refuses<T: Debug>(
+        &self,
+        errno: i32,
+        what: &str,
+        call: impl FnOnce(&Arena) -> io::Result<T>,
+    ) -> Outcome {
+        let before = Picture::take(&self.space)?;
+        fails(call(self), errno, what)?;
+        before.must_hold(&self.space, what)
     }
 
     /// Unmaps pages `[from, from + pages)`.
     pub(crate) fn unmap(&self, from: usize, pages: usize) -> Outcome {
-        Ok(self.space.unmap(BASE + bytes(from), bytes(pages))?)
+        Ok(self.space.unmap(at(from), bytes(pages))?)
     }
 
     /// Stores `base + page` into each of pages `[from, from + pages)`.

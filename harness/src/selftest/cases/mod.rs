@@ -1,25 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The tests, by subject.
 
+mod advise;
 mod cgroup;
 mod concurrency;
+mod enomem;
 mod fault;
+mod file;
+mod freeze;
 mod gup;
 mod lifetime;
+mod limit_regions;
 mod limits;
 mod map;
+mod merge;
 mod model;
 mod open;
 mod policy;
+mod private;
+mod protect;
 mod query;
 mod races;
+mod relocate;
+mod resize;
+mod seal;
 mod self_argument;
 mod share;
+mod shared;
 mod signal;
 mod size;
 mod tracing;
 mod transfer;
 mod uapi;
+mod uapi_change;
 mod unload;
 mod unmap;
 mod vma_lock;
@@ -32,14 +45,23 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 26] = [
-        &[uapi::TESTS],
+    let groups: [&[&[Test]]; 37] = [
+        &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
         &[query::TESTS],
         &[map::TESTS],
         &[unmap::TESTS],
         &[model::TESTS],
+        &[merge::TESTS],
+        &[protect::TESTS],
+        &[resize::TESTS, relocate::TESTS],
+        &[advise::TESTS],
+        &[file::TESTS],
+        &[shared::TESTS],
+        &[freeze::TESTS],
+        &[seal::TESTS],
+        &[private::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],
         &[window::TESTS],
@@ -50,6 +72,8 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[gup::TESTS],
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
+        &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
+        &[enomem::TESTS],
         &[cgroup::TESTS],
         &[self_argument::TESTS],
         &[signal::TESTS, signal::WITH_HOOKS],

@@ -14,7 +14,7 @@ use crate::selftest::state::{BASE, PAGE, Picture, bytes};
 use crate::selftest::sys::call::call;
 use crate::selftest::sys::memory::{Mapping, READ_WRITE};
 use crate::selftest::sys::process::{Child, become_nobody};
-use crate::{PAGE_SIZE, Placement, Prot, Space};
+use crate::{Advice, PAGE_SIZE, Placement, Prot, Relocation, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "open":
     read_only_descriptor_is_eacces,
@@ -57,7 +57,20 @@ fn refuses_half_open(options: &OpenOptions) -> Outcome {
         libc::EACCES,
         "POLICY SET",
     )?;
-    fails(space.limit(1), libc::EACCES, "LIMIT")?;
+    fails(space.limit(1), libc::EACCES, "LIMIT of pages")?;
+    fails(space.limit_regions(1), libc::EACCES, "LIMIT of regions")?;
+    let one = bytes(1);
+    fails(
+        space.protect(BASE, one, Prot::READ),
+        libc::EACCES,
+        "PROTECT",
+    )?;
+    let remapped = space.remap(BASE, one, one, Relocation::MayMove);
+    fails(remapped, libc::EACCES, "REMAP")?;
+    for advice in [Advice::WillNeed, Advice::DontNeed] {
+        let advised = space.advise(BASE, one, advice);
+        fails(advised, libc::EACCES, &format!("ADVISE {advice:?}"))?;
+    }
     before.must_hold(&space, "refused calls")
 }
 

@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "query":
     generations_are_never_used_twice,
     stats_count_what_happened,
     fdinfo_agrees_with_stats,
+    fdinfo_shows_the_limits,
 ];
 
 fn empty_space_has_no_region() -> Outcome {
@@ -210,31 +211,44 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
     Ok(())
 }
 
-fn fdinfo_agrees_with_stats() -> Outcome {
+/// The value of a line of the space's fdinfo.
+fn of_fdinfo(space: &Space, name: &str) -> Result<Option<u64>, Stop> {
     use std::os::fd::{AsFd, AsRawFd};
-    let arena = Arena::new(4, Prot::READ_WRITE)?;
-    arena.stamp(0, 3, 1)?;
-    let fd = arena.space.as_fd().as_raw_fd();
+    let fd = space.as_fd().as_raw_fd();
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
-    let value = |name: &str| {
-        text.lines().find_map(|line| {
-            line.strip_prefix(name)?
-                .strip_prefix(':')?
-                .trim()
-                .parse::<u64>()
-                .ok()
-        })
+    let value = |line: &str| {
+        let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+        rest.trim().parse().ok()
     };
-    if !text.contains("faultline-") {
-        return Err(Stop::skip("fdinfo has no faultline- lines"));
-    }
-    ensure_eq!(
-        value("faultline-pages"),
-        Some(3),
-        "faultline-pages in {text}"
-    );
-    if let Some(regions) = value("faultline-regions") {
-        ensure_eq!(regions, 1, "faultline-regions in {text}");
+    Ok(text.lines().find_map(value))
+}
+
+fn fdinfo_agrees_with_stats() -> Outcome {
+    let arena = Arena::new(4, Prot::READ_WRITE)?;
+    arena.remap(8, 1, Prot::READ)?;
+    arena.stamp(0, 3, 1)?;
+    let value = |name| of_fdinfo(&arena.space, name);
+    ensure_eq!(value("faultline-pages")?, Some(3), "pages in fdinfo");
+    ensure_eq!(value("faultline-regions")?, Some(2), "regions in fdinfo");
+    let faults = arena.space.stats()?.faults;
+    ensure_eq!(value("faultline-faults")?, Some(faults), "faults in fdinfo");
+    Ok(())
+}
+
+fn fdinfo_shows_the_limits() -> Outcome {
+    let space = Space::open()?;
+    for lowered in [false, true] {
+        if lowered {
+            space.limit(77)?;
+            space.limit_regions(88)?;
+        }
+        let stats = space.stats()?;
+        for (name, expected) in [
+            ("faultline-max-pages", stats.max_pages),
+            ("faultline-max-regions", stats.max_regions),
+        ] {
+            ensure_eq!(of_fdinfo(&space, name)?, Some(expected), "{name}");
+        }
     }
     Ok(())
 }

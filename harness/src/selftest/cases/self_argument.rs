@@ -31,13 +31,16 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "args":
     no_deadlock_in_the_range_being_changed,
 ];
 
-const REQUESTS: [(&str, libc::c_ulong); 6] = [
+const REQUESTS: [(&str, libc::c_ulong); 9] = [
     ("MAP", faultline_map::REQUEST),
     ("UNMAP", faultline_unmap::REQUEST),
     ("QUERY", faultline_query::REQUEST),
     ("POLICY", faultline_policy::REQUEST),
     ("LIMIT", faultline_limit::REQUEST),
     ("STATS", faultline_stats::REQUEST),
+    ("PROTECT", faultline_protect::REQUEST),
+    ("REMAP", faultline_remap::REQUEST),
+    ("ADVISE", faultline_advise::REQUEST),
 ];
 
 fn put(memory: &Mapping, at: usize, words: &[u64]) -> Outcome {
@@ -55,13 +58,13 @@ fn errno(result: io::Result<()>) -> i32 {
 fn expected_of_zeroes(name: &str) -> i32 {
     match name {
         // Zero length.
-        "MAP" | "UNMAP" => libc::EINVAL,
+        "MAP" | "UNMAP" | "PROTECT" | "REMAP" | "ADVISE" => libc::EINVAL,
         _ => 0,
     }
 }
 
 fn every_call_on_untouched_pages() -> Outcome {
-    let arena = Arena::new(16, Prot::READ_WRITE)?;
+    let arena = Arena::new(20, Prot::READ_WRITE)?;
     for round in 0..20 {
         for (i, (name, request)) in REQUESTS.into_iter().enumerate() {
             // Across the border of two pages, none of which has been touched.
@@ -73,7 +76,7 @@ fn every_call_on_untouched_pages() -> Outcome {
                 "errno of {name}, round {round}"
             );
         }
-        arena.remap(0, 16, Prot::READ_WRITE)?;
+        arena.remap(0, 20, Prot::READ_WRITE)?;
     }
     Ok(())
 }
@@ -263,7 +266,7 @@ fn beside(disturb: impl Fn(&Arena, usize) -> Outcome + Sync, allowed: &[i32]) ->
         // Each call has pages of its own: what one wrote is no argument for another.
         let which = round % REQUESTS.len();
         let (name, request) = REQUESTS[which];
-        let page = (round / REQUESTS.len() % 5) * REQUESTS.len() + which;
+        let page = (round / REQUESTS.len() % 3) * REQUESTS.len() + which;
         let at = page * PAGE + PAGE - 16;
         let seen = errno(call_at(arena.space.as_fd(), request, &arena.window, at));
         ensure!(allowed.contains(&seen), "{name} gave errno {seen}");

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::uapi::{Fixture, good_map};
-use crate::selftest::check::{Outcome, Stop, ensure_eq, fails, fails_with_one_of};
+use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails, fails_with_one_of};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{BASE, PAGE, bytes, layout};
 use crate::selftest::sys::call::{Argument, call_at, size_of_request, with_size};
@@ -20,10 +20,13 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "uapi":
     longer_result_is_cleared_behind_what_is_known,
     longest_structure_is_handled,
     shorter_structure_is_einval,
+    first_version_of_limit_knows_pages_only,
+    first_version_of_stats_is_filled,
     structure_across_the_end_of_memory_is_efault,
     unwritable_result_is_efault,
     unwritable_map_result_leaves_the_region,
-    unmap_argument_may_be_read_only,
+    unwritable_remap_result_leaves_it_moved,
+    arguments_that_are_only_read_may_be_read_only,
     other_fields_are_written_back_as_passed,
 ];
 
@@ -61,39 +64,80 @@ impl Guarded {
     }
 }
 
-/// Each call with an argument that succeeds. The region of MAP and UNMAP is
-/// away from the fixture's.
-fn good_calls() -> Vec<(&'static str, libc::c_ulong, Vec<u64>)> {
+/// A call, its request and the words of its argument.
+type Call = (&'static str, libc::c_ulong, Vec<u64>);
+
+fn good<A: Argument>(name: &'static str, argument: A) -> Call {
+    (name, A::REQUEST, argument.words())
+}
+
+/// Each call with an argument that succeeds, also again and again: what MAP
+/// makes, UNMAP removes, both away from the fixture's regions.
+fn good_calls() -> Vec<Call> {
     let map = good_map(BASE + bytes(50), FAULTLINE_MAP_FIXED);
-    let unmap = faultline_unmap {
-        addr: map.addr,
-        length: PAGE_SIZE,
-        flags: 0,
-    };
-    let query = faultline_query {
-        addr: BASE,
-        ..Default::default()
-    };
+    let range = (BASE, PAGE_SIZE);
     vec![
-        ("MAP", faultline_map::REQUEST, map.words()),
-        ("UNMAP", faultline_unmap::REQUEST, unmap.words()),
-        ("QUERY", faultline_query::REQUEST, query.words()),
-        (
-            "POLICY",
-            faultline_policy::REQUEST,
-            faultline_policy::default().words(),
+        good("MAP", map),
+        good("UNMAP", unmap_of(map.addr, PAGE_SIZE)),
+        good(
+            "QUERY",
+            faultline_query {
+                addr: BASE,
+                ..Default::default()
+            },
         ),
-        (
-            "LIMIT",
-            faultline_limit::REQUEST,
-            faultline_limit::default().words(),
-        ),
-        (
-            "STATS",
-            faultline_stats::REQUEST,
-            faultline_stats::default().words(),
-        ),
+        good("POLICY", faultline_policy::default()),
+        good("LIMIT", faultline_limit::default()),
+        good("STATS", faultline_stats::default()),
+        good("PROTECT", protect_to(range.0, range.1, Prot::READ_WRITE)),
+        good("REMAP", stay(range.0, range.1)),
+        good("ADVISE", willneed(range.0, range.1)),
     ]
+}
+
+fn unmap_of(addr: u64, length: u64) -> faultline_unmap {
+    faultline_unmap {
+        addr,
+        length,
+        flags: 0,
+    }
+}
+
+fn protect_to(addr: u64, length: u64, prot: Prot) -> faultline_protect {
+    faultline_protect {
+        addr,
+        length,
+        prot: prot.bits(),
+        flags: 0,
+    }
+}
+
+/// A REMAP to the same length, in place.
+fn stay(addr: u64, length: u64) -> faultline_remap {
+    faultline_remap {
+        addr,
+        old_length: length,
+        new_length: length,
+        ..Default::default()
+    }
+}
+
+fn willneed(addr: u64, length: u64) -> faultline_advise {
+    faultline_advise {
+        addr,
+        length,
+        advice: FAULTLINE_ADVISE_WILLNEED,
+        flags: 0,
+    }
+}
+
+/// Size of the first version of a structure in bytes.
+fn first_size(name: &str, ours: usize) -> usize {
+    match name {
+        "LIMIT" => 8,
+        "STATS" => 144,
+        _ => ours,
+    }
 }
 
 fn longer_structure_with_zero_tail_is_accepted() -> Outcome {
@@ -117,7 +161,7 @@ fn longer_structure_with_zero_tail_is_accepted() -> Outcome {
             }
         }
     }
-    // The MAPs and UNMAPs did what they should.
+    // All did what they should.
     let stats = fixture.arena.space.stats()?;
     ensure_eq!((stats.maps, stats.unmaps), (2 + 4, 4), "maps and unmaps");
     Ok(())
@@ -187,7 +231,8 @@ fn shorter_structure_is_einval() -> Outcome {
     for (name, request, words) in good_calls() {
         let ours = size_of_request(request);
         ensure_eq!(ours, words.len() * 8, "{name}: size in the request");
-        for size in [0, 1, 4, ours / 2, ours - 4, ours - 1] {
+        let first = first_size(name, ours);
+        for size in [0, 1, 4, first / 2, first - 4, first - 1] {
             let what = format!("{name} of {size} bytes");
             let at = Guarded::last(ours);
             let result = memory.call(&fixture, with_size(request, size), &words, at)?;
@@ -198,11 +243,43 @@ fn shorter_structure_is_einval() -> Outcome {
     Ok(())
 }
 
+/// It says nothing about regions, and is not told.
+fn first_version_of_limit_knows_pages_only() -> Outcome {
+    let fixture = Fixture::new()?;
+    let memory = Guarded::new()?;
+    let regions = fixture.arena.space.stats()?.max_regions;
+    let at = Guarded::last(16);
+    let request = with_size(faultline_limit::REQUEST, 8);
+    memory.call(&fixture, request, &[100, 7], at)??;
+    ensure_eq!((memory.word(at)?, memory.word(at + 8)?), (100, 7), "words");
+    let stats = fixture.arena.space.stats()?;
+    let limits = (stats.max_pages, stats.max_regions);
+    ensure_eq!(limits, (100, regions), "limits in force");
+    Ok(())
+}
+
+fn first_version_of_stats_is_filled() -> Outcome {
+    let fixture = Fixture::new()?;
+    let memory = Guarded::new()?;
+    for size in [144, 152, 192] {
+        let at = Guarded::last(200);
+        let request = with_size(faultline_stats::REQUEST, size);
+        memory.call(&fixture, request, &[u64::MAX; 25], at)??;
+        let expected = fixture.arena.space.stats()?.words();
+        for (i, &word) in expected.iter().enumerate() {
+            let what = format!("word {i} of {size} bytes");
+            let there = if 8 * i < size { word } else { u64::MAX };
+            ensure_eq!(memory.word(at + 8 * i)?, there, "{what}");
+        }
+    }
+    Ok(())
+}
+
 fn structure_across_the_end_of_memory_is_efault() -> Outcome {
     let fixture = Fixture::new()?;
     let memory = Guarded::new()?;
     for (name, request, words) in good_calls() {
-        // All but the last word is there; a structure of one word is not.
+        // All but the last word is there.
         let there = &words[..words.len() - 1];
         let result = memory.call(&fixture, request, there, Guarded::last(there.len() * 8))?;
         fails(result, libc::EFAULT, name)?;
@@ -214,7 +291,8 @@ fn structure_across_the_end_of_memory_is_efault() -> Outcome {
 fn unwritable_result_is_efault() -> Outcome {
     let fixture = Fixture::new()?;
     for (name, request, words) in good_calls() {
-        if name == "MAP" || name == "UNMAP" {
+        // These write none, or have their effect all the same.
+        if ["MAP", "UNMAP", "PROTECT", "REMAP", "ADVISE"].contains(&name) {
             continue;
         }
         let memory = Guarded::new()?;
@@ -233,44 +311,50 @@ fn unwritable_result_is_efault() -> Outcome {
 fn unwritable_map_result_leaves_the_region() -> Outcome {
     let fixture = Fixture::new()?;
     let space = &fixture.arena.space;
-    let before = layout(space)?;
-    let memory = Mapping::anonymous(PAGE)?;
+    let mut expected = layout(space)?;
     let addr = BASE + bytes(50);
-    for (i, word) in good_map(addr, FAULTLINE_MAP_FIXED)
-        .words()
-        .into_iter()
-        .enumerate()
-    {
-        memory.store(8 * i, word)?;
-    }
-    memory.protect(0, PAGE, libc::PROT_READ)?;
-    let result = call_at(space.as_fd(), faultline_map::REQUEST, &memory, 0);
+    let result = call_read_only(&fixture, good_map(addr, FAULTLINE_MAP_FIXED))?;
     fails(result, libc::EFAULT, "MAP with an unwritable structure")?;
-    let mut expected = before;
     expected.push((addr, addr + PAGE_SIZE, Prot::READ_WRITE));
     ensure_eq!(layout(space)?, expected, "regions");
     Ok(())
 }
 
-fn unmap_argument_may_be_read_only() -> Outcome {
+fn unwritable_remap_result_leaves_it_moved() -> Outcome {
     let fixture = Fixture::new()?;
-    let memory = Mapping::anonymous(PAGE)?;
-    let unmap = faultline_unmap {
-        addr: BASE,
-        length: bytes(16),
-        flags: 0,
+    let space = &fixture.arena.space;
+    let to = BASE + bytes(100);
+    let remap = faultline_remap {
+        new_addr: to,
+        flags: FAULTLINE_REMAP_MAYMOVE | FAULTLINE_REMAP_FIXED,
+        ..stay(BASE, bytes(16))
     };
-    for (i, word) in unmap.words().into_iter().enumerate() {
+    let result = call_read_only(&fixture, remap)?;
+    fails(result, libc::EFAULT, "REMAP with an unwritable structure")?;
+    let moved = (to, to + bytes(16), Prot::READ_WRITE);
+    ensure!(layout(space)?.contains(&moved), "no region at {to:#x}");
+    Ok(())
+}
+
+/// Calls with the structure in memory that cannot be written.
+fn call_read_only<A: Argument>(fixture: &Fixture, argument: A) -> Result<io::Result<()>, Stop> {
+    let memory = Mapping::anonymous(PAGE)?;
+    for (i, word) in argument.words().into_iter().enumerate() {
         memory.store(8 * i, word)?;
     }
     memory.protect(0, PAGE, libc::PROT_READ)?;
-    call_at(
-        fixture.arena.space.as_fd(),
-        faultline_unmap::REQUEST,
-        &memory,
-        0,
-    )?;
-    ensure_eq!(layout(&fixture.arena.space)?.len(), 1, "regions left");
+    let fd = fixture.arena.space.as_fd();
+    Ok(call_at(fd, A::REQUEST, &memory, 0))
+}
+
+fn arguments_that_are_only_read_may_be_read_only() -> Outcome {
+    let fixture = Fixture::new()?;
+    call_read_only(&fixture, willneed(BASE, bytes(16)))??;
+    call_read_only(&fixture, protect_to(BASE, bytes(16), Prot::READ))??;
+    let expected = [(0, 16, Prot::READ), (32, 36, Prot::READ)];
+    ensure_eq!(fixture.arena.shape()?, expected, "regions");
+    call_read_only(&fixture, unmap_of(BASE, bytes(16)))??;
+    ensure_eq!(fixture.arena.shape()?.len(), 1, "regions left");
     Ok(())
 }
 

@@ -52,7 +52,7 @@ impl Fixture {
     /// The call must be refused with `errno` and change nothing, the argument
     /// included.
     #[track_caller]
-    fn refuses<A: Argument>(&self, argument: A, errno: i32, what: &str) -> Outcome {
+    pub(super) fn refuses<A: Argument>(&self, argument: A, errno: i32, what: &str) -> Outcome {
         let mut passed = argument;
         fails(call(self.arena.space.as_fd(), &mut passed), errno, what)?;
         ensure_eq!(
@@ -337,6 +337,9 @@ fn bad_pointer_is_efault() -> Outcome {
         faultline_policy::REQUEST,
         faultline_limit::REQUEST,
         faultline_stats::REQUEST,
+        faultline_protect::REQUEST,
+        faultline_remap::REQUEST,
+        faultline_advise::REQUEST,
     ];
     for request in requests {
         for nowhere in [
@@ -354,6 +357,9 @@ fn bad_pointer_is_efault() -> Outcome {
     Ok(())
 }
 
+/// Numbers below this are calls.
+const CALLS: libc::c_ulong = 9;
+
 /// Calls `request` with good memory behind it.
 fn call_number(fixture: &Fixture, request: libc::c_ulong, what: &str) -> Outcome {
     let argument = Mapping::anonymous(PAGE)?;
@@ -368,8 +374,7 @@ fn call_number(fixture: &Fixture, request: libc::c_ulong, what: &str) -> Outcome
 
 fn unknown_number_is_enotty() -> Outcome {
     let fixture = Fixture::new()?;
-    let known: Vec<_> = (0..6).collect();
-    for number in (0..256).filter(|number| !known.contains(number)) {
+    for number in CALLS..256 {
         let request = (faultline_map::REQUEST & !0xff) | number;
         call_number(&fixture, request, &format!("number {number:#x}"))?;
     }
@@ -379,7 +384,7 @@ fn unknown_number_is_enotty() -> Outcome {
 fn wrong_magic_is_enotty() -> Outcome {
     let fixture = Fixture::new()?;
     for magic in [0u64, b'T'.into(), 0xF6, 0xF8] {
-        for number in 0..6 {
+        for number in 0..CALLS {
             let request = (faultline_map::REQUEST & !0xffff) | magic << 8 | number;
             call_number(
                 &fixture,

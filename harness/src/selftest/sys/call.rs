@@ -46,6 +46,9 @@ arguments! {
     faultline_policy => FAULTLINE_REQUEST_POLICY,
     faultline_limit => FAULTLINE_REQUEST_LIMIT,
     faultline_stats => FAULTLINE_REQUEST_STATS,
+    faultline_protect => FAULTLINE_REQUEST_PROTECT,
+    faultline_remap => FAULTLINE_REQUEST_REMAP,
+    faultline_advise => FAULTLINE_REQUEST_ADVISE,
 }
 
 /// Calls with a structure of ours.

@@ -24,6 +24,14 @@ unsafe impl Send for Mapping {}
 // SAFETY: As above.
 unsafe impl Sync for Mapping {}
 
+/// Waits until every RCU reader of now has ended (membarrier); at once where
+/// the kernel cannot do that.
+pub(crate) fn wait_for_grace_period() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: No memory is passed.
+    unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+}
+
 /// PROT_READ | PROT_WRITE.
 pub(crate) const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 

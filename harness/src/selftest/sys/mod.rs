@@ -3,6 +3,7 @@
 //! in here.
 
 pub(crate) mod call;
+pub(crate) mod file;
 pub(crate) mod gup;
 pub(crate) mod kmodule;
 pub(crate) mod memory;
