@@ -35,7 +35,7 @@ pub(crate) struct SpaceLock {
 
 /// Pages that are locked: the guard is that of the semaphore or of the range lock.
 pub(crate) enum Held<'a, G, M: Mode> {
-    Global(#[expect(dead_code, reason = "held, not used")] G),
+    Global(G),
     Range(range_lock::Guard<'a, 'a, M>),
 }
 
