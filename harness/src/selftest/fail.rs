@@ -8,46 +8,73 @@ use std::path::Path;
 use super::check::Stop;
 
 /// The allocations of this thread in the kernel, of which one can be made to
-/// fail.
+/// fail, or all from a certain one on.
 #[derive(Debug)]
-pub(crate) struct Allocations(File);
+pub(crate) struct Allocations {
+    one: File,
+    all: File,
+}
 
 /// Everything counts, also what may sleep and what is one page; nothing is
-/// said about it on the console.
-const SETTINGS: [(&str, &str); 6] = [
+/// said about it on the console. `all` is only about small objects.
+const SETTINGS: [(&str, &str); 10] = [
     ("failslab/ignore-gfp-wait", "N"),
     ("failslab/verbose", "0"),
+    ("failslab/task-filter", "Y"),
+    ("failslab/times", "-1"),
+    ("failslab/interval", "1"),
+    ("failslab/probability", "100"),
     ("fail_page_alloc/ignore-gfp-wait", "N"),
     ("fail_page_alloc/ignore-gfp-highmem", "N"),
     ("fail_page_alloc/min-order", "0"),
     ("fail_page_alloc/verbose", "0"),
 ];
 
+fn set(name: &str, value: &str) -> Result<(), Stop> {
+    let path = Path::new("/sys/kernel/debug").join(name);
+    fs::write(&path, value).map_err(|error| Stop::fail(format!("{}: {error}", path.display())))
+}
+
+fn switch(name: &str) -> Result<File, Stop> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(Path::new("/proc/thread-self").join(name))
+        .map_err(|_| Stop::skip("a kernel without fault injection"))
+}
+
 impl Allocations {
     /// Of the calling thread. Skips where the kernel cannot inject faults.
     pub(crate) fn of_this_thread() -> Result<Allocations, Stop> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/proc/thread-self/fail-nth")
-            .map_err(|_| Stop::skip("a kernel without fault injection"))?;
-        for (name, value) in SETTINGS {
-            let path = Path::new("/sys/kernel/debug").join(name);
-            fs::write(&path, value)
-                .map_err(|error| Stop::fail(format!("{}: {error}", path.display())))?;
-        }
-        Ok(Allocations(file))
+        let allocations = Allocations {
+            one: switch("fail-nth")?,
+            all: switch("make-it-fail")?,
+        };
+        SETTINGS
+            .into_iter()
+            .try_for_each(|(name, value)| set(name, value))?;
+        Ok(allocations)
     }
 
     /// Runs `body` with the `nth` allocation failing, from 1 on. Also says
     /// whether there were so many.
     pub(crate) fn fail<T>(&self, nth: u32, body: impl FnOnce() -> T) -> Result<(T, bool), Stop> {
-        self.0.write_all_at(nth.to_string().as_bytes(), 0)?;
+        self.one.write_all_at(nth.to_string().as_bytes(), 0)?;
         let result = body();
         let mut left = [0; 16];
         // Before anything else allocates.
-        let length = self.0.read_at(&mut left, 0)?;
-        self.0.write_all_at(b"0", 0)?;
+        let length = self.one.read_at(&mut left, 0)?;
+        self.one.write_all_at(b"0", 0)?;
         Ok((result, left[..length] == *b"0\n"))
+    }
+
+    /// Runs `body` with all small allocations failing after the first `bytes`
+    /// bytes. It must not fault: the fault would be made again for ever.
+    pub(crate) fn starve<T>(&self, bytes: usize, body: impl FnOnce() -> T) -> Result<T, Stop> {
+        set("failslab/space", &bytes.to_string())?;
+        self.all.write_all_at(b"1", 0)?;
+        let result = body();
+        self.all.write_all_at(b"0", 0)?;
+        Ok(result)
     }
 }

@@ -75,16 +75,17 @@ impl Live {
         Live::now().ok_or_else(|| Stop::fail(format!("{} cannot be read", Live::FILE)))
     }
 
-    /// Waits until what was freed before is gone: that is after a grace period.
+    /// Waits until what was freed before is gone: that is after a grace period,
+    /// and when the callbacks have had their turn.
     pub(crate) fn settle() {
+        const QUIET: u32 = 3;
         wait_for_grace_period();
-        let mut last = Live::now();
-        for _ in 0..100 {
-            thread::sleep(Duration::from_millis(5));
+        let (mut last, mut quiet) = (Live::now(), 0);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while quiet < QUIET && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(8));
             let now = Live::now();
-            if now == last {
-                break;
-            }
+            quiet = if now == last { quiet + 1 } else { 0 };
             last = now;
         }
     }

@@ -33,13 +33,10 @@ const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
 /// No call makes so many allocations.
 const MOST: u32 = 1000;
-
-/// Whether a call has to allocate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Allocates {
-    Surely,
-    Perhaps,
-}
+/// Nor so many bytes of small ones.
+const MOST_BYTES: usize = 64 << 10;
+/// Less than a node of the tree of regions.
+const STEP: usize = 192;
 
 /// Regions `[0, 530)` RW, `[530, 534)` R, `[540, 544)` a memfd, `[550, 554)` a
 /// copy of it, all with pages, on both sides of a 2 MiB boundary.
@@ -83,44 +80,73 @@ impl Scene {
 
 type Call = fn(&Scene) -> io::Result<()>;
 
-/// Has every allocation of `call` fail in turn, each time in a new scene.
-fn exhaust(what: &str, allocates: Allocates, call: Call) -> Outcome {
+/// Has every allocation of `call` fail in turn, and then all from each on: one
+/// may be made again in another way. How often that failed the call.
+fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
     let allocations = Allocations::of_this_thread()?;
+    Live::settle();
+    let idle = Live::required()?;
     let mut failures = 0;
-    for nth in 1..MOST {
-        let scene = Scene::new()?;
-        let before = Picture::take(&scene.arena.space)?;
-        let (result, struck) = allocations.fail(nth, || call(&scene))?;
+    for nth in 1.. {
+        ensure!(nth < MOST, "{what}: {MOST} allocations and no end");
+        let mut struck = false;
         let what = format!("{what}, allocation {nth}");
-        if result.is_err() {
-            fails(result, libc::ENOMEM, &what)?;
-            ensure!(struck, "{what}: ENOMEM though none failed");
-            before.must_hold(&scene.arena.space, &what)?;
-            scene.intact(&what)?;
-            failures += 1;
-            // Nothing is in the way of it either.
-            call(&scene).map_err(|error| Stop::fail(format!("{what}, again: {error}")))?;
-        }
-        must_add_up(&scene.arena.space)?;
+        idle.must_return(&what)?;
+        failures += attempt(&what, call, |scene| {
+            let (result, so_many) = allocations.fail(nth, || call(scene))?;
+            struck = so_many;
+            ensure!(struck || result.is_ok(), "{what}: {result:?}, none failed");
+            Ok(result)
+        })?;
         if !struck {
-            let enough = failures > 0 || allocates == Perhaps;
-            ensure!(enough, "{what}: no allocation failed it");
-            return Ok(());
+            break;
         }
     }
-    Err(Stop::fail(format!("{what}: {MOST} allocations and no end")))
+    for bytes in (0..MOST_BYTES).step_by(STEP) {
+        let what = format!("{what}, {bytes} bytes allocated");
+        idle.must_return(&what)?;
+        let failed = attempt(&what, call, |scene| {
+            allocations.starve(bytes, || call(scene))
+        })?;
+        failures += failed;
+        if failed == 0 {
+            break;
+        }
+    }
+    Ok(failures)
 }
 
-fn exhaust_all(calls: &[(&str, Allocates, Call)]) -> Outcome {
-    let before = Live::required()?;
-    for &(what, allocates, call) in calls {
-        exhaust(what, allocates, call)?;
-        before.must_return(&format!("live objects after {what}"))?;
+/// Has `starved` make `call` in a new scene. It has done all, or nothing and is
+/// possible then. Returns 1 if it failed, else 0.
+fn attempt(
+    what: &str,
+    call: Call,
+    starved: impl FnOnce(&Scene) -> Result<io::Result<()>, Stop>,
+) -> Result<u32, Stop> {
+    let scene = Scene::new()?;
+    let space = &scene.arena.space;
+    let before = Picture::take(space)?;
+    let result = starved(&scene)?;
+    let failed = result.is_err();
+    if failed {
+        fails(result, libc::ENOMEM, what)?;
+        before.must_hold(space, what)?;
+        scene.intact(what)?;
+        call(&scene).map_err(|error| Stop::fail(format!("{what}, again: {error}")))?;
     }
+    must_add_up(space)?;
+    Ok(u32::from(failed))
+}
+
+/// Of several calls, each must be exhausted, and some must have failed.
+fn exhaust_all(calls: &[(&str, Call)]) -> Outcome {
+    let mut failures = 0;
+    for &(what, call) in calls {
+        failures += exhaust(what, call)?;
+    }
+    ensure!(failures > 0, "no allocation failed any of these calls");
     Ok(())
 }
-
-use Allocates::{Perhaps, Surely};
 
 fn map(scene: &Scene, page: usize, pages: usize, source: Source<'_>) -> io::Result<()> {
     let (addr, place) = (at(page), Placement::Fixed);
@@ -132,21 +158,15 @@ fn map(scene: &Scene, page: usize, pages: usize, source: Source<'_>) -> io::Resu
 
 fn map_of_anon() -> Outcome {
     exhaust_all(&[
-        ("MAP into a hole", Surely, |s| map(s, 700, 4, Source::Anon)),
-        ("MAP beside its like", Surely, |s| {
-            map(s, 534, 4, Source::Anon)
-        }),
-        ("MAP inside a region", Surely, |s| {
-            map(s, 100, 420, Source::Anon)
-        }),
-        ("MAP over everything", Surely, |s| {
-            map(s, 2, 598, Source::Anon)
-        }),
-        ("MAP by a hint", Surely, |s| {
+        ("MAP into a hole", |s| map(s, 700, 4, Source::Anon)),
+        ("MAP beside its like", |s| map(s, 534, 4, Source::Anon)),
+        ("MAP inside a region", |s| map(s, 100, 420, Source::Anon)),
+        ("MAP over everything", |s| map(s, 2, 598, Source::Anon)),
+        ("MAP by a hint", |s| {
             let space = &s.arena.space;
             space.map(BASE, bytes(4), RW, Placement::Hint).map(drop)
         }),
-        ("MAP of a free place", Surely, |s| {
+        ("MAP of a free place", |s| {
             let (space, place) = (&s.arena.space, Placement::FixedNoreplace);
             space.map(at(700), bytes(4), RW, place).map(drop)
         }),
@@ -155,14 +175,10 @@ fn map_of_anon() -> Outcome {
 
 fn map_of_files() -> Outcome {
     exhaust_all(&[
-        ("SHARED", Surely, |s| map(s, 700, 4, shared(&s.file, 0))),
-        ("PRIVATE", Surely, |s| map(s, 700, 4, private(&s.file, 0))),
-        ("SHARED over all", Surely, |s| {
-            map(s, 2, 598, shared(&s.file, 0))
-        }),
-        ("PRIVATE inside", Surely, |s| {
-            map(s, 100, 4, private(&s.file, 0))
-        }),
+        ("SHARED", |s| map(s, 700, 4, shared(&s.file, 0))),
+        ("PRIVATE", |s| map(s, 700, 4, private(&s.file, 0))),
+        ("SHARED over all", |s| map(s, 2, 598, shared(&s.file, 0))),
+        ("PRIVATE inside", |s| map(s, 100, 4, private(&s.file, 0))),
     ])?;
     // A failed MAP keeps nothing of the file.
     let allocations = Allocations::of_this_thread()?;
@@ -192,37 +208,25 @@ fn unmap_of_parts_and_regions() -> Outcome {
         scene.arena.space.unmap(at(from), bytes(pages))
     }
     exhaust_all(&[
-        ("UNMAP of the middle", Surely, |s| unmap(s, 100, 412)),
-        ("UNMAP of an edge", Surely, |s| unmap(s, 0, 100)),
-        ("UNMAP of one region", Perhaps, |s| unmap(s, 530, 4)),
-        ("UNMAP across regions", Surely, |s| unmap(s, 510, 42)),
-        ("UNMAP inside a file", Surely, |s| unmap(s, 541, 1)),
-        ("UNMAP of everything", Perhaps, |s| unmap(s, 0, 600)),
-        ("UNMAP of nothing", Perhaps, |s| unmap(s, 700, 100)),
+        ("UNMAP of the middle", |s| unmap(s, 100, 412)),
+        ("UNMAP of an edge", |s| unmap(s, 0, 100)),
+        ("UNMAP of one region", |s| unmap(s, 530, 4)),
+        ("UNMAP across regions", |s| unmap(s, 510, 42)),
+        ("UNMAP inside a file", |s| unmap(s, 541, 1)),
+        ("UNMAP of everything", |s| unmap(s, 0, 600)),
+        ("UNMAP of nothing", |s| unmap(s, 700, 100)),
     ])
 }
 
 fn protect_of_parts_and_regions() -> Outcome {
     exhaust_all(&[
-        ("PROTECT of the middle", Surely, |s| {
-            s.arena.protect(100, 412, RO)
-        }),
-        ("PROTECT of one region", Surely, |s| {
-            s.arena.protect(0, 530, RO)
-        }),
-        ("PROTECT that merges", Surely, |s| {
-            s.arena.protect(530, 4, RW)
-        }),
-        ("PROTECT across", Surely, |s| {
-            s.arena.protect(1, 532, Prot::NONE)
-        }),
-        ("PROTECT of a memfd", Surely, |s| {
-            s.arena.protect(541, 2, RO)
-        }),
-        ("PROTECT of a copy", Surely, |s| s.arena.protect(551, 2, RO)),
-        ("PROTECT to the same", Perhaps, |s| {
-            s.arena.protect(1, 2, RW)
-        }),
+        ("PROTECT of the middle", |s| s.arena.protect(100, 412, RO)),
+        ("PROTECT of one region", |s| s.arena.protect(0, 530, RO)),
+        ("PROTECT that merges", |s| s.arena.protect(530, 4, RW)),
+        ("PROTECT across", |s| s.arena.protect(1, 532, Prot::NONE)),
+        ("PROTECT of a memfd", |s| s.arena.protect(541, 2, RO)),
+        ("PROTECT of a copy", |s| s.arena.protect(551, 2, RO)),
+        ("PROTECT to the same", |s| s.arena.protect(1, 2, RW)),
     ])
 }
 
@@ -233,12 +237,10 @@ fn resize(scene: &Scene, from: usize, old: usize, new: usize) -> io::Result<()> 
 
 fn remap_in_place() -> Outcome {
     exhaust_all(&[
-        ("REMAP that shrinks", Surely, |s| resize(s, 0, 600, 100)),
-        ("REMAP that shrinks a file", Surely, |s| {
-            resize(s, 550, 4, 2)
-        }),
-        ("REMAP that grows", Surely, |s| resize(s, 530, 4, 10)),
-        ("REMAP that grows a file", Surely, |s| resize(s, 550, 4, 60)),
+        ("REMAP that shrinks", |s| resize(s, 0, 600, 100)),
+        ("REMAP that shrinks a file", |s| resize(s, 550, 4, 2)),
+        ("REMAP that grows", |s| resize(s, 530, 4, 10)),
+        ("REMAP that grows a file", |s| resize(s, 550, 4, 60)),
     ])
 }
 
@@ -248,34 +250,38 @@ fn remap_elsewhere() -> Outcome {
         scene.arena.resize(from, pages, pages, to).map(drop)
     }
     exhaust_all(&[
-        ("REMAP of all regions", Surely, |s| shift(s, 0, 600, 10_007)),
-        ("REMAP of the middle", Surely, |s| shift(s, 1, 528, 10_000)),
-        ("REMAP onto regions", Surely, |s| shift(s, 500, 20, 525)),
-        ("REMAP of one page", Surely, |s| shift(s, 3, 1, 10_000)),
-        ("REMAP of a memfd", Surely, |s| shift(s, 541, 2, 700)),
-        ("REMAP of a copy", Surely, |s| shift(s, 551, 2, 700)),
-        ("REMAP that shrinks", Surely, |s| {
+        ("REMAP of all regions", |s| shift(s, 0, 600, 10_007)),
+        ("REMAP of the middle", |s| shift(s, 1, 528, 10_000)),
+        ("REMAP onto regions", |s| shift(s, 500, 20, 525)),
+        ("REMAP of one page", |s| shift(s, 3, 1, 10_000)),
+        ("REMAP of a memfd", |s| shift(s, 541, 2, 700)),
+        ("REMAP of a copy", |s| shift(s, 551, 2, 700)),
+        ("REMAP that shrinks", |s| {
             let to = Relocation::Fixed(at(10_000));
             s.arena.resize(0, 530, 200, to).map(drop)
         }),
-        ("REMAP that grows", Surely, |s| {
+        ("REMAP that grows", |s| {
             s.arena.resize(0, 530, 2000, Relocation::MayMove).map(drop)
         }),
     ])
 }
 
+/// It need not allocate at all.
 fn dontneed_discards_or_not() -> Outcome {
-    exhaust_all(&[
-        ("DONTNEED inside", Perhaps, |s| {
+    let calls: [(&str, Call); 3] = [
+        ("DONTNEED inside", |s| {
             s.arena.advise(100, 412, Advice::DontNeed)
         }),
-        ("DONTNEED across", Perhaps, |s| {
+        ("DONTNEED across", |s| {
             s.arena.advise(0, 534, Advice::DontNeed)
         }),
-        ("DONTNEED of a file", Perhaps, |s| {
+        ("DONTNEED of a file", |s| {
             s.arena.advise(540, 4, Advice::DontNeed)
         }),
-    ])
+    ];
+    calls
+        .into_iter()
+        .try_for_each(|(what, call)| exhaust(what, call).map(drop))
 }
 
 /// It may have brought some pages when it fails; they are as they should be.
