@@ -19,7 +19,8 @@ use kernel::{
     sync::rcu,
 };
 
-use driver::{device::Device, live, policy::Policy};
+use driver::{device::Device, live, policy::Policy, space::TOTAL_PAGES};
+use kern::param;
 
 module! {
     type: Faultline,
@@ -46,7 +47,10 @@ impl kernel::InPlaceModule for Faultline {
         });
         let debugfs = debugfs::Dir::new(c_str!("faultline"));
         try_pin_init!(Self {
-            _: { policy?; },
+            _: {
+                policy?;
+                TOTAL_PAGES.init(param::total_pages());
+            },
             live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
             debugfs: debugfs.clone(),
             // Last: from here on spaces can be opened.

@@ -8,6 +8,7 @@
 //!   `mmap` as a peer.
 //! * [`oracle`]: knows, page by page, what an access may see.
 //! * [`stress`] and [`demo`]: run threads and processes against the oracle.
+//! * [`bench`]: what changes cost, beside the kernel's own memory.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
@@ -15,6 +16,7 @@
 //! processes, in [`stress`], is the one exception.
 
 pub mod access;
+pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod oracle;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, demo, selftest, stress};
+use faultline::{EXIT_USAGE, bench, demo, selftest, stress};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Verb {
     Stress(Box<stress::Options>),
     /// Show a short checked run under each policy
     Demo(demo::Demo),
+    /// Measure what changes of regions cost
+    Bench(bench::Bench),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     match cli.verb {
         Verb::Stress(options) => stress::run(&options),
         Verb::Demo(demo) => demo::run(&demo),
+        Verb::Bench(bench) => bench::run(&bench),
         Verb::Test(args) => selftest::run(args),
     }
 }

@@ -139,6 +139,27 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     }
 }
 
+/// Keeps this thread on the CPU of this number of those it may use, or of the
+/// number that is left when there are fewer.
+pub fn pin_to_nth_cpu(number: usize) -> io::Result<()> {
+    let cpus = allowed_cpus();
+    pin_to(cpus[number % cpus.len()])
+}
+
+/// A new memfd of `length` bytes.
+pub fn memfd(length: u64) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: The name is a string.
+    let fd = unsafe { libc::memfd_create(c"faultline".as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: Just made, and nobody else's.
+    let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.set_len(length)?;
+    Ok(file.into())
+}
+
 /// The time-stamp counter: an order of events across threads, good enough for
 /// a log, at the price of one instruction.
 pub fn ticks() -> u64 {

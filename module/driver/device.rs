@@ -45,7 +45,8 @@ impl MiscDevice for Device {
         let mut stats = faultline_stats::default();
         space.stats.fill(&mut stats);
         seq_print!(m, "faultline-policy:\t{}\n", space.lock.policy().name());
-        seq_print!(m, "faultline-regions:\t{}\n", stats.regions);
+        seq_print!(m, "faultline-regions:\t{}\n", space.regions.len());
+        seq_print!(m, "faultline-max-regions:\t{}\n", space.regions.limit());
         seq_print!(m, "faultline-pages:\t{}\n", space.held.get());
         seq_print!(m, "faultline-max-pages:\t{}\n", space.held.limit());
         seq_print!(m, "faultline-faults:\t{}\n", stats.faults);

@@ -7,6 +7,8 @@
 //! passed through it knows that every entry installed before is there to be
 //! zapped.
 
+mod moving;
+
 use kernel::{
     alloc::KBox,
     c_str,
@@ -20,7 +22,7 @@ use super::live::{self, Live};
 use crate::{
     kern::{
         commit_lock::{CommitLock, Guard},
-        rcu_box::RcuArc,
+        rcu_arc::RcuArc,
         rcu_xarray::RcuXArray,
     },
     portable::interval::Interval,
@@ -65,6 +67,8 @@ pub(crate) struct Slots {
     pages: KBox<[Option<SpacePage>; LEAF_PAGES]>,
     /// The leaf has been removed from the directory: nothing may be added.
     dead: bool,
+    /// How many moves are about to put pages here: until then it stays.
+    reserved: usize,
 }
 
 /// A leaf of the directory.
@@ -84,7 +88,11 @@ impl Leaf {
             pin_init::init_array_from_fn(|_| None::<SpacePage>),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let slots = Slots { pages, dead: false };
+        let slots = Slots {
+            pages,
+            dead: false,
+            reserved: 0,
+        };
         let leaf = pin_init!(Self {
             slots <- CommitLock::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
             present: [const { Atomic::new(0) }; LEAF_PAGES / WORD_BITS],
@@ -215,6 +223,23 @@ impl Directory {
         }
     }
 
+    /// Calls `zap` for pieces of `range` (first page, number of pages) that hold
+    /// pages, behind whatever faults have installed of them. May sleep.
+    pub(crate) fn for_each_present(&self, range: Interval, mut zap: impl FnMut(u64, u64)) {
+        let last = position(range.last() as usize).0;
+        let mut next = position(range.start() as usize).0;
+        while let Some((index, leaf)) = self.leaves.find(next, last) {
+            let (from, to) = slots_of(index, range);
+            let base = (index << LEAF_SHIFT) as u64;
+            // Passing through the lock, as in `remove_leaf`.
+            let bounds = leaf.lock().present_bounds(from, to);
+            if let Some((first, last)) = bounds {
+                zap(base + first as u64, (last - first + 1) as u64);
+            }
+            next = index + 1;
+        }
+    }
+
     fn remove_leaf(
         &self,
         index: usize,
@@ -238,13 +263,18 @@ impl Directory {
                 .filter(|&slot| locked.take(slot).is_some())
                 .count() as u64;
         }
-        // A leaf goes with its last page. It leaves the directory before its
-        // lock is released: who finds it dead then finds another, or none.
-        if locked.present_bounds(0, LEAF_PAGES).is_none() {
+        self.bury_if_empty(index, leaf, &mut locked);
+        removed
+    }
+
+    /// A leaf goes with its last page. It leaves the directory before its lock is
+    /// released: who finds it dead then finds another, or none.
+    fn bury_if_empty(&self, index: usize, leaf: &RcuArc<Leaf>, locked: &mut LockedLeaf<'_>) {
+        let is_empty = locked.present_bounds(0, LEAF_PAGES).is_none();
+        if is_empty && locked.slots.reserved == 0 && !locked.slots.dead {
             locked.slots.dead = true;
             self.leaves.remove(index, leaf);
         }
-        removed
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kern::{
-        rcu_box::RcuArc,
+        rcu_arc::RcuArc,
         task::fatal_signal_pending,
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     },
@@ -89,8 +89,9 @@ impl Space {
     }
 
     fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let protection = self.protection_at(fault.pgoff()).ok_or(Failure::NoRegion)?;
-        if !protection.allows(access) {
+        let page = fault.pgoff() as u64;
+        let protection = self.regions.at(page, |region| region.attributes.protection);
+        if !protection.ok_or(Failure::NoRegion)?.allows(access) {
             return Err(Failure::Denied);
         }
         self.install(fault, access)

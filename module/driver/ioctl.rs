@@ -13,7 +13,8 @@ use kernel::{
 };
 
 use super::{
-    ops::{MapRequest, Placement},
+    ops::{MapRequest, Placement, RemapRequest, Target},
+    region::Attributes,
     space::{Space, SPACE_PAGES},
 };
 use crate::{
@@ -41,6 +42,18 @@ pub(crate) fn dispatch(space: &Space, cmd: u32, arg: usize, can_change: bool) ->
             changes()?;
             space.ioctl_unmap(&user.read()?)
         }
+        request if request == without_size(FAULTLINE_REQUEST_PROTECT) => {
+            changes()?;
+            space.ioctl_protect(&user.read()?)
+        }
+        request if request == without_size(FAULTLINE_REQUEST_REMAP) => {
+            changes()?;
+            user.update(|remap: &mut faultline_remap| space.ioctl_remap(remap))
+        }
+        request if request == without_size(FAULTLINE_REQUEST_ADVISE) => {
+            changes()?;
+            space.ioctl_advise(&user.read()?)
+        }
         request if request == without_size(FAULTLINE_REQUEST_QUERY) => {
             user.update(|query: &mut faultline_query| space.ioctl_query(query))
         }
@@ -54,7 +67,7 @@ pub(crate) fn dispatch(space: &Space, cmd: u32, arg: usize, can_change: bool) ->
         }
         request if request == without_size(FAULTLINE_REQUEST_LIMIT) => {
             user.update(|limit: &mut faultline_limit| {
-                if limit.max_pages != 0 {
+                if limit.max_pages != 0 || limit.max_regions != 0 {
                     changes()?;
                 }
                 space.ioctl_limit(limit)
@@ -145,7 +158,9 @@ impl Space {
         }
         let request = MapRequest {
             placement: placement(map)?,
-            protection: Protection::from_bits(map.prot).ok_or(EINVAL)?,
+            attributes: Attributes {
+                protection: Protection::from_bits(map.prot).ok_or(EINVAL)?,
+            },
         };
         map.addr = self.map(request)? << PAGE_SHIFT;
         Ok(())
@@ -156,6 +171,48 @@ impl Space {
             return Err(EINVAL);
         }
         self.unmap(range_of(unmap.addr, unmap.length)?)
+    }
+
+    fn ioctl_protect(&self, protect: &faultline_protect) -> Result {
+        if protect.flags != 0 {
+            return Err(EINVAL);
+        }
+        let protection = Protection::from_bits(protect.prot).ok_or(EINVAL)?;
+        self.protect(range_of(protect.addr, protect.length)?, protection)
+    }
+
+    fn ioctl_remap(&self, remap: &mut faultline_remap) -> Result {
+        let known = FAULTLINE_REMAP_MAYMOVE | FAULTLINE_REMAP_FIXED;
+        if remap.flags & !known != 0 || remap.reserved != 0 {
+            return Err(EINVAL);
+        }
+        let old = range_of(remap.addr, remap.old_length)?;
+        // A length that is too much for the space is as wrong as one of 0.
+        let new_pages = range_of(0, remap.new_length)?.pages();
+        let target = match remap.flags {
+            0 => Target::InPlace,
+            FAULTLINE_REMAP_MAYMOVE => Target::Anywhere,
+            FAULTLINE_REMAP_FIXED => return Err(EINVAL),
+            _ => Target::Fixed(range_of(remap.new_addr, remap.new_length)?),
+        };
+        let request = RemapRequest {
+            old,
+            new_pages,
+            target,
+        };
+        remap.new_addr = self.remap(request)? << PAGE_SHIFT;
+        Ok(())
+    }
+
+    fn ioctl_advise(&self, advise: &faultline_advise) -> Result {
+        if advise.flags != 0 {
+            return Err(EINVAL);
+        }
+        let range = range_of(advise.addr, advise.length)?;
+        match advise.advice {
+            FAULTLINE_ADVISE_DONTNEED => self.discard_pages(range),
+            _ => Err(EINVAL),
+        }
     }
 
     fn ioctl_query(&self, query: &mut faultline_query) -> Result {
@@ -185,16 +242,17 @@ impl Space {
     }
 
     fn ioctl_limit(&self, limit: &mut faultline_limit) -> Result {
-        if limit.max_pages != 0 {
-            self.held.lower_limit(limit.max_pages)?;
-        }
+        self.lower_limits(limit.max_pages, limit.max_regions)?;
         limit.max_pages = self.held.limit();
+        limit.max_regions = self.regions.limit();
         Ok(())
     }
 
     fn ioctl_stats(&self) -> faultline_stats {
         let mut stats = faultline_stats::default();
         self.stats.fill(&mut stats);
+        stats.regions = self.regions.len() as u64;
+        stats.max_regions = self.regions.limit();
         stats.pages = self.held.get();
         stats.max_pages = self.held.limit();
         stats

@@ -7,11 +7,10 @@
 //! 1. `mmap_lock` or the lock of the window's area (held by the core when it
 //!    calls the fault handler)
 //! 2. `Space::lock`
-//! 3. `RcuMaple::writer`
-//! 4. a leaf's commit lock
-//! 5. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
+//! 3. a leaf's commit lock
+//! 4. the spin lock of the tree in `Space::regions`; what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
 //!
-//! Nobody who holds 2 to 4 touches user memory or takes 1: ioctl arguments are
+//! Nobody who holds 2 or 3 touches user memory or takes 1: ioctl arguments are
 //! copied in before and results out after. Memory is allocated under each of
 //! them, so no shrinker may wait for one.
 
@@ -23,7 +22,8 @@ pub(crate) mod live;
 mod ops;
 pub(crate) mod policy;
 mod region;
-mod space;
+mod regions;
+pub(crate) mod space;
 mod space_lock;
 mod stats;
 mod window;

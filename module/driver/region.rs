@@ -2,9 +2,10 @@
 
 //! Regions: what stands in an interval of a space.
 //!
-//! A region does not know its interval: the space's tree does. It never
-//! changes once it is in the tree, so RCU readers may use what they find; a
-//! change puts other regions in its place.
+//! A region does not know its interval: the space's tree does. It never changes
+//! once it is in the tree, so RCU readers may use what they find; a change puts
+//! other regions in its place. What a change leaves of one keeps it, so it may
+//! stand in several intervals.
 
 use kernel::{
     prelude::*,
@@ -12,12 +13,28 @@ use kernel::{
 };
 
 use super::live::{self, Live};
-use crate::{kern::rcu_box::RcuBox, portable::protection::Protection};
+use crate::{
+    kern::rcu_arc::RcuArc,
+    portable::protection::Protection,
+};
 
-/// The attributes of a region. All regions are `ANON` so far.
-pub(crate) struct Region {
+/// What the pages of a region have in common.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Attributes {
     /// What accesses may do.
     pub(crate) protection: Protection,
+}
+
+impl Attributes {
+    /// Those of the same pages when they have moved.
+    pub(crate) fn moved(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// See the module.
+pub(crate) struct Region {
+    pub(crate) attributes: Attributes,
     /// Never used twice while the module is loaded.
     pub(crate) generation: u64,
     _live: Live<{ live::REGION }>,
@@ -27,18 +44,13 @@ static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
 
 impl Region {
     /// A new region. May sleep; charged to the memory cgroup.
-    pub(crate) fn new(protection: Protection) -> Result<RcuBox<Self>> {
+    pub(crate) fn new(attributes: Attributes) -> Result<RcuArc<Self>> {
         let region = Self {
-            protection,
+            attributes,
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
             _live: Live::new(),
         };
-        Ok(RcuBox::new(region, GFP_KERNEL_ACCOUNT)?)
-    }
-
-    /// A region like this one, for what remains of it.
-    pub(crate) fn remainder(&self) -> Result<RcuBox<Self>> {
-        Self::new(self.protection)
+        Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)
     }
 }

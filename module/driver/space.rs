@@ -4,20 +4,20 @@
 
 use kernel::{
     prelude::*,
-    sync::{rcu, Arc},
+    sync::Arc,
 };
 
 use super::{
     directory::Directory,
     live::{self, Live},
     policy::Policy,
-    region::Region,
-    space_lock::{Change, SpaceLock},
+    regions::Regions,
+    space_lock::SpaceLock,
     stats::{Counter, Stats},
 };
 use crate::{
     kern::{
-        inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple, uapi,
+        inode_file::InodeFile, page_count::{PageCount, Total}, param, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
@@ -30,6 +30,9 @@ const _: () = assert!(PAGE_SIZE as usize == kernel::page::PAGE_SIZE && cfg!(CONF
 /// Pages of a space.
 pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
 
+/// What is left of the pages that all spaces together may hold.
+pub(crate) static TOTAL_PAGES: Total = Total::new(0);
+
 /// One open of the device.
 #[pin_data]
 pub(crate) struct Space {
@@ -38,7 +41,7 @@ pub(crate) struct Space {
     pub(crate) lock: SpaceLock,
     /// The regions, by page. Written under `lock`, read under it or RCU.
     #[pin]
-    pub(crate) regions: RcuMaple<Region>,
+    pub(crate) regions: Regions,
     /// The pages. Filled and emptied under a leaf's commit lock.
     #[pin]
     pub(crate) directory: Directory,
@@ -57,9 +60,9 @@ impl Space {
         Arc::pin_init(
             try_pin_init!(Self {
                 lock <- SpaceLock::new(Policy::of_new_spaces()?),
-                regions <- RcuMaple::new(),
+                regions <- Regions::new(param::max_regions()),
                 directory <- Directory::new(),
-                held <- PageCount::new(param::max_pages()),
+                held <- PageCount::new(param::max_pages(), &TOTAL_PAGES),
                 inode: InodeFile::new()?,
                 stats: Stats::new()?,
                 live: Live::new(),
@@ -68,29 +71,43 @@ impl Space {
         )
     }
 
-    /// What a fault at `page` needs to know of its region, if there is one.
-    pub(crate) fn protection_at(
-        &self,
-        page: usize,
-    ) -> Option<crate::portable::protection::Protection> {
-        let rcu = rcu::read_lock();
-        self.regions.get(page, &rcu).map(|region| region.protection)
+    /// Lowers the limits that are not 0 here, in pages and in regions. `EPERM` if
+    /// one is above that in force, and then neither is changed.
+    pub(crate) fn lower_limits(&self, pages: u64, regions: u64) -> Result {
+        if regions > self.regions.limit() {
+            return Err(EPERM);
+        }
+        if pages != 0 {
+            self.held.lower_limit(pages)?;
+        }
+        if regions != 0 {
+            self.regions.lower_limit(regions);
+        }
+        Ok(())
     }
 
-    /// Removes the pages of `range`, whose regions have been removed: zaps
-    /// them in every window, then frees them. Gives the lock of the pages back
-    /// on the way, as far as it gets. May sleep.
-    pub(crate) fn discard(&self, range: Interval, held: &mut Change<'_>) {
-        let zap = |first, pages| {
-            if !cfg!(faultline_busted_skip_zap) {
-                self.inode.unmap_pages(first, pages);
-            }
-        };
+    /// Discards the pages of `range`: zaps them in every window, then frees them.
+    /// `done` is called with the page up to which that is done. May sleep.
+    pub(crate) fn discard(&self, range: Interval, done: &mut impl FnMut(u64)) {
+        let zap = |first, pages| self.zap(first, pages);
         self.directory.remove(range, zap, |page, removed| {
             // Room for others before they can get at the pages.
             self.held.sub(removed);
             self.stats.add(Counter::PagesRemoved, removed as i64);
-            held.done_below(page);
+            done(page);
         });
+    }
+
+    /// Takes the entries of the pages of `range` out of every window; the pages
+    /// stay. May sleep.
+    pub(crate) fn revoke(&self, range: Interval) {
+        self.directory
+            .for_each_present(range, |first, pages| self.zap(first, pages));
+    }
+
+    pub(crate) fn zap(&self, first: u64, pages: u64) {
+        if !cfg!(faultline_busted_skip_zap) {
+            self.inode.unmap_pages(first, pages);
+        }
     }
 }

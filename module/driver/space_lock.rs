@@ -17,7 +17,7 @@ use kernel::{
 use super::policy::Policy;
 use crate::{
     kern::{
-        range_lock::{self, RangeLock},
+        range_lock::{self, Mode, Pages, RangeLock, Read, Write},
         rwsem::{self, RwSemaphore},
     },
     portable::interval::Interval,
@@ -33,14 +33,19 @@ pub(crate) struct SpaceLock {
     range: RangeLock,
 }
 
-/// Pages that are locked for a change.
-pub(crate) enum Change<'a> {
-    Global(#[expect(dead_code, reason = "held, not used")] rwsem::WriteGuard<'a>),
-    Range(range_lock::Guard<'a, 'a, range_lock::Write>),
+/// Pages that are locked: the guard is that of the semaphore or of the range lock.
+pub(crate) enum Held<'a, G, M: Mode> {
+    Global(G),
+    Range(range_lock::Guard<'a, 'a, M>),
 }
 
-impl Change<'_> {
-    /// The change is done with all pages below `page`.
+/// Pages that are locked for a change.
+pub(crate) type Change<'a> = Held<'a, rwsem::WriteGuard<'a>, Write>;
+/// Pages of which no region changes.
+pub(crate) type Look<'a> = Held<'a, rwsem::ReadGuard<'a>, Read>;
+
+impl<G, M: Mode> Held<'_, G, M> {
+    /// All pages below `page` are done with.
     pub(crate) fn done_below(&mut self, page: u64) {
         if let Self::Range(held) = self {
             held.release_below_if_contended(page);
@@ -77,19 +82,28 @@ impl SpaceLock {
     /// Runs `handle` with one page locked for reading. `EINTR`. May sleep.
     pub(crate) fn read_page<R>(&self, page: u64, handle: impl FnOnce() -> R) -> Result<R> {
         let range = Interval::new(page, page.wrapping_add(1)).ok_or(EINVAL)?;
+        self.read(range, |_| handle())
+    }
+
+    /// Runs `look` with `range` locked for reading. `EINTR`. May sleep.
+    pub(crate) fn read<R>(
+        &self,
+        range: Interval,
+        look: impl FnOnce(&mut Look<'_>) -> R,
+    ) -> Result<R> {
         loop {
             match self.policy() {
                 Policy::Global => {
-                    let _held = self.global.read_killable()?;
+                    let held = self.global.read_killable()?;
                     if self.policy() == Policy::Global {
-                        return Ok(handle());
+                        return Ok(look(&mut Held::Global(held)));
                     }
                 }
                 Policy::Range => {
                     let request = pin!(self.range.request());
-                    let _held = self.range.read_killable(request, range)?;
+                    let held = self.range.read_killable(request, range)?;
                     if self.policy() == Policy::Range {
-                        return Ok(handle());
+                        return Ok(look(&mut Held::Range(held)));
                     }
                 }
             }
@@ -100,7 +114,7 @@ impl SpaceLock {
     /// returns. May sleep.
     pub(crate) fn write<R>(
         &self,
-        range: Interval,
+        range: impl Into<Pages> + Copy,
         change: impl FnOnce(&mut Change<'_>) -> Result<R>,
     ) -> Result<R> {
         loop {
@@ -108,14 +122,14 @@ impl SpaceLock {
                 Policy::Global => {
                     let held = self.global.write_killable()?;
                     if self.policy() == Policy::Global {
-                        return change(&mut Change::Global(held));
+                        return change(&mut Held::Global(held));
                     }
                 }
                 Policy::Range => {
                     let request = pin!(self.range.request());
                     let held = self.range.write_killable(request, range)?;
                     if self.policy() == Policy::Range {
-                        return change(&mut Change::Range(held));
+                        return change(&mut Held::Range(held));
                     }
                 }
             }

@@ -31,7 +31,6 @@ counters! {
     Unmaps => unmaps,
     PagesAdded => pages_added,
     PagesRemoved => pages_removed,
-    Regions => regions,
     Faults => faults,
     FaultOk => fault_ok,
     FaultWrite => fault_write,
@@ -43,6 +42,10 @@ counters! {
     FaultNoMemory => fault_no_memory,
     FaultRetried => fault_retried,
     FaultAgain => fault_again,
+    Protects => protects,
+    Remaps => remaps,
+    Advises => advises,
+    PagesMoved => pages_moved,
 }
 
 /// Per-CPU counters of a space.

@@ -12,7 +12,7 @@ pub(crate) mod page_count;
 pub(crate) mod param;
 pub(crate) mod percpu;
 pub(crate) mod range_lock;
-pub(crate) mod rcu_box;
+pub(crate) mod rcu_arc;
 pub(crate) mod rcu_maple;
 pub(crate) mod rcu_xarray;
 pub(crate) mod rwsem;

@@ -12,6 +12,18 @@ pub(crate) fn max_pages() -> u64 {
     unsafe { bindings::faultline_param_max_pages() }
 }
 
+/// Pages that all spaces together may hold.
+pub(crate) fn total_pages() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_total_pages() }
+}
+
+/// Regions a new space may have.
+pub(crate) fn max_regions() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_max_regions() }
+}
+
 /// The name of the policy of a new space.
 pub(crate) fn policy() -> &'static CStr {
     // SAFETY: A string that does not change while the module is loaded.

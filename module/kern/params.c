@@ -15,6 +15,24 @@ u64 faultline_param_max_pages(void)
 	return max_pages ?: totalram_pages() / 2;
 }
 
+static unsigned long total_pages;
+module_param(total_pages, ulong, 0444);
+MODULE_PARM_DESC(total_pages, "Pages all spaces together may hold (0: three quarters of the machine's memory)");
+
+u64 faultline_param_total_pages(void)
+{
+	return total_pages ?: totalram_pages() / 4 * 3;
+}
+
+static unsigned long max_regions = 1UL << 20;
+module_param(max_regions, ulong, 0444);
+MODULE_PARM_DESC(max_regions, "Regions a new space may have");
+
+u64 faultline_param_max_regions(void)
+{
+	return max_regions;
+}
+
 static char *policy = "global";
 module_param(policy, charp, 0444);
 MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");

@@ -36,7 +36,6 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// Two intervals, `None` if they overlap.
-    #[allow(dead_code)] // Used by the torture only, so far.
     pub(crate) fn two(first: Interval, second: Interval) -> Option<Self> {
         let ranges = range_lock::Ranges::two(first, second)?;
         Some(Self {

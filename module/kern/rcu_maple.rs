@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A maple tree of owned objects that RCU readers look up.
+//! A maple tree of shared objects that RCU readers look up.
 //!
 //! C header: [`include/linux/maple_tree.h`](srctree/include/linux/maple_tree.h)
 //!
-//! `kernel::maple_tree` needs the tree's lock to look anything up. Here each
-//! object stands in one interval of the index space; look-ups take no lock;
-//! writers are serialised by a mutex, because what a change does to the edges
-//! of its range depends on what it finds there.
+//! `kernel::maple_tree` needs the tree's lock to look anything up. Here look-ups
+//! take no lock, and an object may stand in several intervals of the index
+//! space: what a store leaves of an interval that it cuts keeps its object. So
+//! every change is a single store.
 
 use core::{marker::PhantomData, ptr};
 
 use kernel::{
-    alloc::KVVec,
     bindings as c,
     error::to_result,
     prelude::*,
-    sync::{new_mutex, rcu, Mutex},
-    types::Opaque,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        rcu,
+    },
+    types::{NotThreadSafe, Opaque},
 };
 
-use super::rcu_box::RcuBox;
+use super::{bindings, rcu_arc::RcuArc};
 
 /// An object found in the tree, and the interval of indices it stands in.
 #[derive(Clone, Copy)]
@@ -29,53 +31,70 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) first: usize,
     /// The last index, inclusive.
     pub(crate) last: usize,
-    /// The object, valid as long as the RCU read section lasts.
+    /// The object, valid as long as the RCU read section, or the tree's lock, lasts.
     pub(crate) value: &'g T,
 }
 
-/// What stays of the first and of the last object that a change overlaps.
-pub(crate) struct Edges<T> {
-    /// Takes the place of the first object below the range.
-    pub(crate) left: Option<RcuBox<T>>,
-    /// Takes the place of the last object above the range.
-    pub(crate) right: Option<RcuBox<T>>,
+/// How many intervals one store overwrites at most.
+const BATCH: usize = 32;
+
+/// References to all objects that stood in an interval that was overwritten,
+/// be it in parts.
+pub(crate) struct Removed<T>([Option<RcuArc<T>>; BATCH]);
+
+impl<T> Removed<T> {
+    /// Whether nothing was overwritten.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
 }
 
-/// Objects that are no longer in the tree. Dropping them frees each after a
-/// grace period.
-pub(crate) type Retired<T> = KVVec<RcuBox<T>>;
+/// Why nothing was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreError {
+    /// There would be more intervals than allowed.
+    Full,
+    /// The tree has no memory ready; see [`RcuMaple::get_memory`].
+    NoMemory,
+}
 
 /// # Invariants
 ///
-/// - `tree` is an initialised tree in RCU mode. Its entries came from
-///   [`RcuBox::into_raw`]; each owns its object and stands in one slot.
-/// - The tree is only written with `writer` held.
+/// - `tree` is an initialised tree in RCU mode, which is only written with its
+///   lock held. An entry came from [`RcuArc::into_raw`] and owns the reference,
+///   one for each interval.
+/// - `len` is the number of intervals, and only written with the lock held.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
     #[pin]
-    writer: Mutex<()>,
-    #[pin]
     tree: Opaque<c::maple_tree>,
-    _owns: PhantomData<RcuBox<T>>,
+    len: Atomic<usize>,
+    _owns: PhantomData<RcuArc<T>>,
 }
 
-// SAFETY: It owns objects that may be sent.
+// SAFETY: It owns references that may be sent.
 unsafe impl<T: Send + Sync + 'static> Send for RcuMaple<T> {}
-// SAFETY: Readers share objects under RCU, writers are serialised.
+// SAFETY: Readers share objects under RCU, writers are serialised by the lock.
 unsafe impl<T: Send + Sync + 'static> Sync for RcuMaple<T> {}
 
 impl<T: Send + Sync + 'static> RcuMaple<T> {
     /// An empty tree.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            writer <- new_mutex!((), "RcuMaple::writer"),
             // INVARIANT: Initialised here, without entries.
             // SAFETY: `tree` is valid for writing.
             tree <- Opaque::ffi_init(|tree| unsafe {
                 c::mt_init_flags(tree, c::MT_FLAGS_ALLOC_RANGE | c::MT_FLAGS_USE_RCU)
             }),
+            len: Atomic::new(0),
             _owns: PhantomData,
         })
+    }
+
+    /// The number of intervals that have an object, a moment ago.
+    pub(crate) fn len(&self) -> usize {
+        // Relaxed: nothing is derived from it.
+        self.len.load(Relaxed)
     }
 
     /// The object that stands at `index`.
@@ -87,42 +106,44 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
     }
 
     /// The object that stands at `index`, or else the next above it that
-    /// begins at or below `last`. Its interval may be that of a change half done.
+    /// begins at or below `last`.
     pub(crate) fn find<'g>(
         &self,
         index: usize,
         last: usize,
         _rcu: &'g rcu::Guard,
     ) -> Option<Entry<'g, T>> {
-        self.find_raw(index, last)
-            .map(|(first, last, value)| Entry {
-                first,
-                last,
-                // SAFETY: An entry is an object, which is not freed before the read section ends.
-                value: unsafe { &*value },
-            })
+        let (first, last, value) = self.find_raw(index, last)?;
+        Some(Entry {
+            first,
+            last,
+            // SAFETY: An entry is an object, which is not freed before the read section ends.
+            value: unsafe { &*value },
+        })
     }
 
-    /// What `show` makes of the object that stands at `index`, or else of the
-    /// next above it that begins at or below `last`, at a moment at which no
-    /// change is half done. May sleep.
-    pub(crate) fn find_settled<R>(
-        &self,
-        index: usize,
-        last: usize,
-        show: impl FnOnce(&Entry<'_, T>) -> R,
-    ) -> Option<R> {
-        let _writer = self.writer.lock();
-        let rcu = rcu::read_lock();
-        self.find(index, last, &rcu).map(|entry| show(&entry))
+    /// The tree's spin lock. Nothing sleeps while it is held.
+    pub(crate) fn lock(&self) -> Locked<'_, T> {
+        // SAFETY: It is initialised.
+        unsafe { c::spin_lock(self.spin_lock()) };
+        // INVARIANT: Just taken.
+        Locked {
+            tree: self,
+            _task: NotThreadSafe,
+        }
+    }
+
+    fn spin_lock(&self) -> *mut c::spinlock_t {
+        // SAFETY: By the type invariants.
+        unsafe { &raw mut (*self.tree.get()).__bindgen_anon_1.ma_lock }
     }
 
     /// `MA_STATE()`
-    fn state(&self, index: usize) -> c::ma_state {
+    fn state(&self, index: usize, last: usize) -> c::ma_state {
         c::ma_state {
             tree: self.tree.get(),
             index,
-            last: index,
+            last,
             node: ptr::null_mut(),
             status: c::maple_status_ma_start,
             min: 0,
@@ -134,161 +155,187 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
     }
 
     fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
-        let mut mas = self.state(index);
+        let mut mas = self.state(index, index);
         let _rcu = rcu::read_lock();
         // SAFETY: `mas` is initialised as MA_STATE() does, and used in one RCU read section.
         let found = unsafe { c::mas_find(&mut mas, last) };
         (!found.is_null()).then_some((mas.index, mas.last, found.cast()))
     }
 
-    /// The first of the lowest `size` free indices within `[min, max]`, a
-    /// moment ago. Holds the tree's spin lock.
+    /// Sees to it that a store finds memory: a tree without a lock of its own is
+    /// filled and emptied, which leaves its nodes where this CPU gets its next
+    /// ones from. `ENOMEM`. May sleep.
+    pub(crate) fn get_memory() -> Result {
+        // SAFETY: No requirements.
+        to_result(unsafe { bindings::faultline_maple_get_nodes(false) })
+    }
+
+    /// As `get_memory`, and waits until there is memory.
+    pub(crate) fn get_memory_nofail() {
+        // SAFETY: No requirements.
+        let had = unsafe { bindings::faultline_maple_get_nodes(true) };
+        kernel::warn_on!(had != 0);
+    }
+}
+
+/// A tree whose lock is held.
+///
+/// # Invariants
+///
+/// This task holds the lock of `tree`.
+pub(crate) struct Locked<'a, T: Send + Sync + 'static> {
+    tree: &'a RcuMaple<T>,
+    _task: NotThreadSafe,
+}
+
+impl<T: Send + Sync + 'static> Locked<'_, T> {
+    /// The object that stands at `index`, or else the next above it that
+    /// begins at or below `last`.
+    pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
+        let (first, last, value) = self.tree.find_raw(index, last)?;
+        Some(Entry {
+            first,
+            last,
+            // SAFETY: The lock is held, and borrowed as long as the entry.
+            value: unsafe { &*value },
+        })
+    }
+
+    /// The first of the lowest `size` free indices within `[min, max]`.
     pub(crate) fn find_gap(&self, size: usize, min: usize, max: usize) -> Option<usize> {
-        let mut mas = self.state(0);
-        // SAFETY: By the type invariants.
-        let lock = unsafe { &raw mut (*self.tree.get()).__bindgen_anon_1.ma_lock };
-        // SAFETY: It is initialised.
-        unsafe { c::spin_lock(lock) };
+        let mut mas = self.tree.state(0, 0);
         // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
         let found = to_result(unsafe { c::mas_empty_area(&mut mas, min, max, size) });
-        // SAFETY: Just taken.
-        unsafe { c::spin_unlock(lock) };
         found.ok().map(|()| mas.index)
     }
 
-    /// Puts `new` at `[first, last]`, if nothing is there. Returns whether it
-    /// did; `ENOMEM`. May sleep.
-    pub(crate) fn insert(
-        &self,
+    /// Puts `new`, or nothing, in place of what is at `[first, last]`, or at as
+    /// many of its first intervals as a store may overwrite. Returns the last
+    /// index that is done, and what was overwritten. If there would be more
+    /// intervals than before, and more than `max`, or no memory, nothing is changed.
+    pub(crate) fn store(
+        &mut self,
         first: usize,
         last: usize,
-        new: &mut Option<RcuBox<T>>,
-    ) -> Result<bool> {
-        let Some(object) = new.take() else {
-            return Err(EINVAL);
-        };
-        let _writer = self.writer.lock();
-        let raw = object.into_raw();
-        // INVARIANT: On success the object stands in one slot.
-        // SAFETY: By the type invariants.
-        let inserted = to_result(unsafe {
-            c::mtree_insert_range(self.tree.get(), first, last, raw.cast(), c::GFP_KERNEL)
-        });
-        if inserted.is_err() {
-            // SAFETY: It was not inserted.
-            *new = Some(unsafe { RcuBox::from_raw(raw) });
+        new: Option<&RcuArc<T>>,
+        max: usize,
+    ) -> Result<(usize, Removed<T>), StoreError> {
+        let old = self.overwritten(first, last);
+        let len = self.tree.len();
+        let len_behind = len + usize::from(new.is_some()) + usize::from(old.splits) - old.covered();
+        if len_behind > len && len_behind > max {
+            return Err(StoreError::Full);
         }
-        match inserted {
-            Ok(()) => Ok(true),
-            Err(EEXIST) => Ok(false),
-            Err(error) => Err(error),
+        if new.is_some() || old.count != 0 {
+            // The part above the range stands in an interval of its own then.
+            let second = old.splits.then(|| old.reference(0));
+            self.store_raw(first, old.last, new.cloned())?;
+            core::mem::forget(second);
         }
+        // INVARIANT: So many there are now. Relaxed: written under the lock only.
+        self.tree.len.store(len_behind, Relaxed);
+        Ok((old.last, old.into_removed()))
     }
 
-    /// Puts `new`, or nothing, at `[first, last]` in place of all that is there.
-    ///
-    /// If anything overlaps the range, `edges` is called first, with the
-    /// outermost objects that do (perhaps the same one). It makes what is to
-    /// stand below `first` and above `last` where these reach beyond the
-    /// range. It may sleep and may fail.
-    ///
-    /// Readers may for a moment see an outermost object beyond the range, and
-    /// no longer in it. Errors: those of `edges`, `ENOMEM`; then the tree is
-    /// as it was. May sleep.
-    pub(crate) fn replace(
-        &self,
-        first: usize,
-        last: usize,
-        new: Option<RcuBox<T>>,
-        edges: impl FnOnce(Entry<'_, T>, Entry<'_, T>) -> Result<Edges<T>>,
-    ) -> Result<Retired<T>> {
-        let _writer = self.writer.lock();
-        let (overlapping, edges) = self.prepare(first, last, edges)?;
-        if overlapping.is_empty() && new.is_none() {
-            return Ok(Retired::new());
-        }
-        let mut retired = Retired::with_capacity(overlapping.len(), GFP_KERNEL_ACCOUNT)?;
-
-        // This may allocate and so fail; nothing behind it does.
-        self.store(first, last, new, c::GFP_KERNEL)?;
-        if let Some((from, _, _)) = overlapping.first() {
-            if let Some(left) = edges.left {
-                self.store_over(*from, first - 1, left);
-            }
-        }
-        if let Some((_, to, _)) = overlapping.last() {
-            if let Some(right) = edges.right {
-                self.store_over(last + 1, *to, right);
-            }
-        }
-        for (_, _, object) in overlapping {
-            // SAFETY: Its only slot has just been overwritten.
-            let object = unsafe { RcuBox::from_raw(object) };
-            // Within the capacity; if it were not, the object would be freed all the same.
-            let _ = retired.push(object, GFP_KERNEL_ACCOUNT);
-        }
-        Ok(retired)
-    }
-
-    /// All objects that overlap the range, and what is to stay beside it.
-    #[allow(clippy::type_complexity)]
-    fn prepare(
-        &self,
-        first: usize,
-        last: usize,
-        edges: impl FnOnce(Entry<'_, T>, Entry<'_, T>) -> Result<Edges<T>>,
-    ) -> Result<(KVVec<(usize, usize, *mut T)>, Edges<T>)> {
-        let mut overlapping = KVVec::new();
+    /// What a store to `[first, last]` overwrites.
+    fn overwritten(&self, first: usize, last: usize) -> Overwritten<T> {
+        let mut old = Overwritten::new(last);
         let mut index = first;
-        while index <= last {
-            let Some(found) = self.find_raw(index, last) else {
+        while let Some((from, to, object)) = self.tree.find_raw(index, last) {
+            if old.count == BATCH {
+                // Not this one: the store ends before it.
+                old.last = from - 1;
                 break;
-            };
-            overlapping.push(found, GFP_KERNEL_ACCOUNT)?;
-            let Some(next) = found.1.checked_add(1) else {
-                break;
-            };
-            index = next;
+            }
+            let (cut_below, cut_above) = (from < first, to > last);
+            old.splits = cut_below && cut_above;
+            old.objects[old.count] = (object, !cut_below && !cut_above);
+            old.count += 1;
+            match to.checked_add(1) {
+                Some(next) if next <= last => index = next,
+                _ => break,
+            }
         }
-        let as_entry = |&(first, last, value): &(usize, usize, *mut T)| Entry {
-            first,
-            last,
-            // SAFETY: It is in the tree, and stays there as long as `writer` is held.
-            value: unsafe { &*value },
-        };
-        let edges = match (overlapping.first(), overlapping.last()) {
-            (Some(lowest), Some(highest)) => edges(as_entry(lowest), as_entry(highest))?,
-            _ => Edges {
-                left: None,
-                right: None,
-            },
-        };
-        let reaches_below = overlapping.first().is_some_and(|found| found.0 < first);
-        let reaches_above = overlapping.last().is_some_and(|found| found.1 > last);
-        if edges.left.is_some() != reaches_below || edges.right.is_some() != reaches_above {
-            return Err(EINVAL);
-        }
-        Ok((overlapping, edges))
+        old
     }
 
-    /// Overwrites exactly one slot, which needs no memory.
-    fn store_over(&self, first: usize, last: usize, new: RcuBox<T>) {
-        let stored = self.store(first, last, Some(new), c::GFP_NOWAIT);
-        kernel::warn_on!(stored.is_err());
+    fn store_raw(
+        &mut self,
+        first: usize,
+        last: usize,
+        new: Option<RcuArc<T>>,
+    ) -> Result<(), StoreError> {
+        let mut mas = self.tree.state(first, last);
+        let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
+        // SAFETY: The lock is held until the store is done.
+        to_result(unsafe { c::mas_preallocate(&mut mas, raw, c::GFP_NOWAIT | c::__GFP_NOWARN) })
+            .map_err(|_| StoreError::NoMemory)?;
+        // The reference is the entry's now.
+        core::mem::forget(new);
+        // SAFETY: The lock is held, and `mas` has the memory for this very store.
+        unsafe { c::mas_store_prealloc(&mut mas, raw) };
+        Ok(())
     }
+}
 
-    /// The caller holds `writer`, and takes care of what it overwrites.
-    fn store(&self, first: usize, last: usize, new: Option<RcuBox<T>>, gfp: c::gfp_t) -> Result {
-        let new = new.map_or(ptr::null_mut(), RcuBox::into_raw);
+impl<T: Send + Sync + 'static> Drop for Locked<'_, T> {
+    fn drop(&mut self) {
         // SAFETY: By the type invariants.
-        let stored = to_result(unsafe {
-            c::mtree_store_range(self.tree.get(), first, last, new.cast(), gfp)
-        });
-        if stored.is_err() && !new.is_null() {
-            // SAFETY: It was not stored.
-            drop(unsafe { RcuBox::from_raw(new) });
+        unsafe { c::spin_unlock(self.tree.spin_lock()) };
+    }
+}
+
+/// What a store overwrites. Only made and used with the lock held.
+///
+/// # Invariants
+///
+/// The first `count` of `objects` are entries of the tree, and the flag says
+/// whether the store covers the whole interval of it.
+struct Overwritten<T> {
+    objects: [(*mut T, bool); BATCH],
+    count: usize,
+    /// The last index that is stored to.
+    last: usize,
+    /// Whether it cuts one interval in two.
+    splits: bool,
+}
+
+impl<T: Send + Sync + 'static> Overwritten<T> {
+    fn new(last: usize) -> Self {
+        Self {
+            objects: [(ptr::null_mut(), false); BATCH],
+            count: 0,
+            last,
+            splits: false,
         }
-        stored
+    }
+
+    fn covered(&self) -> usize {
+        let covered = |&&(_, covered): &&(*mut T, bool)| covered;
+        self.objects[..self.count].iter().filter(covered).count()
+    }
+
+    /// One more reference to an object.
+    fn reference(&self, number: usize) -> RcuArc<T> {
+        // SAFETY: By the type invariants; the entry keeps its reference, so none is dropped here.
+        let entry = core::mem::ManuallyDrop::new(unsafe {
+            RcuArc::from_raw(self.objects[number].0)
+        });
+        RcuArc::clone(&entry)
+    }
+
+    /// The references of entries that are gone, and copies of those of entries
+    /// of which a part is left.
+    fn into_removed(self) -> Removed<T> {
+        let mut removed = Removed([const { None }; BATCH]);
+        for (number, slot) in removed.0.iter_mut().enumerate().take(self.count) {
+            *slot = Some(match self.objects[number] {
+                // SAFETY: By the type invariants, and the entry is gone.
+                (object, true) => unsafe { RcuArc::from_raw(object) },
+                (_, false) => self.reference(number),
+            });
+        }
+        removed
     }
 }
 
@@ -297,8 +344,8 @@ impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
         let mut index = 0;
         while let Some((_, last, object)) = self.find_raw(index, usize::MAX) {
-            // SAFETY: Nobody else uses the tree, and each object stands in one slot.
-            drop(unsafe { RcuBox::from_raw(object) });
+            // SAFETY: Nobody else uses the tree; the entry's reference, which is not used again.
+            drop(unsafe { RcuArc::from_raw(object) });
             match last.checked_add(1) {
                 Some(next) => index = next,
                 None => break,

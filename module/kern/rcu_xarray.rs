@@ -10,7 +10,7 @@ use core::{marker::PhantomData, ptr};
 
 use kernel::{bindings as c, error::to_result, prelude::*, sync::rcu, types::Opaque};
 
-use super::{bindings, rcu_box::RcuArc};
+use super::{bindings, rcu_arc::RcuArc};
 
 /// # Invariants
 ///

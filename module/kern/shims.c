@@ -164,6 +164,22 @@ void faultline_xa_init(struct xarray *xa)
 	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
 }
 
+int faultline_maple_get_nodes(bool nofail)
+{
+	gfp_t gfp = nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL;
+	struct maple_tree tree;
+	unsigned long index;
+	int ret = 0;
+
+	mt_init(&tree);
+
+	/* More nodes than a store to a tree of any height asks for. */
+	for (index = 0; index < 512 && !ret; index++)
+		ret = mtree_store(&tree, index, xa_mk_value(index), gfp);
+	mtree_destroy(&tree);
+	return ret;
+}
+
 int faultline_percpu_counter_init(struct percpu_counter *counter)
 {
 	return percpu_counter_init(counter, 0, GFP_KERNEL_ACCOUNT);

@@ -9,6 +9,7 @@
 
 #include <linux/fs.h>
 #include <linux/lockdep.h>
+#include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -67,6 +68,12 @@ u64 faultline_live_sum(unsigned int kind);
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 
+/*
+ * Fills a maple tree and empties it again: its nodes are then what this CPU
+ * allocates next, also where it may not wait. 0 or, unless nofail, -ENOMEM.
+ */
+int faultline_maple_get_nodes(bool nofail);
+
 /* percpu_counter_init() */
 int faultline_percpu_counter_init(struct percpu_counter *counter);
 void faultline_percpu_counter_destroy(struct percpu_counter *counter);
@@ -87,6 +94,8 @@ void faultline_file_share_mapping(struct file *file, struct file *owner);
 
 /* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
+u64 faultline_param_total_pages(void);
+u64 faultline_param_max_regions(void);
 const char *faultline_param_policy(void);
 unsigned int faultline_param_delay_unmap_ms(void);
 

@@ -94,6 +94,22 @@ impl Interval {
         Self::new(start, end)
     }
 
+    /// From the lower start to the higher end of both.
+    pub const fn hull(self, other: Self) -> Self {
+        let start = if self.start < other.start {
+            self.start
+        } else {
+            other.start
+        };
+        let end = if self.end > other.end {
+            self.end
+        } else {
+            other.end
+        };
+        // INVARIANT: From a start to an end that is not below its own.
+        Self { start, end }
+    }
+
     /// The part of `self` below `page`, if any.
     pub const fn below(self, page: u64) -> Option<Self> {
         let end = if self.end < page { self.end } else { page };

@@ -11,8 +11,8 @@
 
 pub mod bug;
 pub mod interval;
+pub mod plan;
 pub mod protection;
 pub mod range_lock;
-pub mod split;
 #[path = "../seam/std.rs"]
 pub mod sync;

@@ -4,7 +4,7 @@
 
 pub mod bug;
 pub mod interval;
+pub mod plan;
 pub mod protection;
 pub mod range_lock;
-pub mod split;
 pub(crate) use crate::kern::sync;

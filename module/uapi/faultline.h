@@ -143,9 +143,10 @@ struct faultline_protect {
  *
  * Shrinking unmaps the tail. Growing extends a region that ends at
  * addr + old_length if there is room behind it, or else moves it (MAYMOVE).
- * FIXED moves to new_addr and replaces what is there. With equal lengths a move
- * takes along every region of the old range, and the holes between them; in any
- * other case the old range lies in one region (shrinking: begins in one).
+ * FIXED moves to new_addr. With equal lengths it moves every region of the old
+ * range, of which there must be one at addr, and replaces what is where they go;
+ * what is where a hole goes stays. In any other case what is left of the old
+ * range lies in one region (shrinking in place: addr does).
  *
  * Errors: EINVAL (also: FIXED without MAYMOVE, or the old and the new range
  * overlap), EFAULT (no region at addr, or the range leaves it; also: the

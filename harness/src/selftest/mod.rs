@@ -12,7 +12,7 @@ mod files;
 mod hang;
 mod runner;
 mod state;
-mod sys;
+pub(crate) mod sys;
 
 use std::io;
 use std::path::PathBuf;

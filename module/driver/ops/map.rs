@@ -5,13 +5,15 @@
 use kernel::prelude::*;
 
 use super::super::{
-    region::Region,
+    region::{Attributes, Region},
+    regions::Effort,
     space::{Space, SPACE_PAGES},
+    space_lock::Change,
     stats::Counter,
 };
 use crate::{
-    kern::rcu_box::RcuBox,
-    portable::{interval::Interval, protection::Protection},
+    kern::rcu_arc::RcuArc,
+    portable::interval::Interval,
 };
 
 /// Where a region is to be.
@@ -28,40 +30,49 @@ pub(in super::super) enum Placement {
 /// A checked MAP request.
 pub(in super::super) struct MapRequest {
     pub(in super::super) placement: Placement,
-    pub(in super::super) protection: Protection,
+    pub(in super::super) attributes: Attributes,
 }
 
 impl Space {
     /// Makes a region and returns its first page. `EEXIST`, `ENOMEM`, `EINTR`.
     /// May sleep.
     pub(in super::super) fn map(&self, request: MapRequest) -> Result<u64> {
-        let region = Region::new(request.protection)?;
+        let region = Region::new(request.attributes)?;
         let first = match request.placement {
-            Placement::Lowest { hint, pages } => self.map_lowest(region, hint, pages)?,
+            Placement::Lowest { hint, pages } => self.map_lowest(&region, hint, pages)?,
             Placement::Fixed(range) => self.lock.write(range, |held| {
-                self.replace_regions(range, Some(region), held)?;
-                Ok(range.start())
+                self.put_region(range, &region, held)
             })?,
             Placement::FixedNoReplace(range) => self.lock.write(range, |held| {
-                if self.has_region_in(range) {
+                if self.regions.first_in(range).is_some() {
                     return Err(EEXIST);
                 }
-                self.replace_regions(range, Some(region), held)?;
-                Ok(range.start())
+                self.put_region(range, &region, held)
             })?,
         };
         self.stats.count(Counter::Maps);
         Ok(first)
     }
 
-    fn map_lowest(&self, region: RcuBox<Region>, hint: u64, pages: u64) -> Result<u64> {
-        let mut region = Some(region);
+    /// Puts the region in place of what is in `range`, and returns where.
+    fn put_region(
+        &self,
+        range: Interval,
+        region: &RcuArc<Region>,
+        held: &mut Change<'_>,
+    ) -> Result<u64> {
+        let effort = &mut Effort::MayFail;
+        self.replace_regions(range, region, effort, |page| held.done_below(page))?;
+        Ok(range.start())
+    }
+
+    fn map_lowest(&self, region: &RcuArc<Region>, hint: u64, pages: u64) -> Result<u64> {
         loop {
-            let insert = || self.insert_lowest(&mut region, hint, pages);
+            let insert = || self.insert_lowest(region, hint, pages);
             if let Some(first) = self.lock.write_if_global(insert)? {
                 return first;
             }
-            if let Some(first) = self.insert_in_gap(&mut region, hint, pages)? {
+            if let Some(first) = self.insert_in_gap(region, hint, pages)? {
                 return Ok(first);
             }
         }
@@ -71,13 +82,13 @@ impl Space {
     /// whole space.
     fn insert_lowest(
         &self,
-        region: &mut Option<RcuBox<Region>>,
+        region: &RcuArc<Region>,
         hint: u64,
         pages: u64,
     ) -> Result<u64> {
         loop {
             let gap = self.lowest_gap(hint, pages)?;
-            if self.fill_gap(gap, region)? {
+            if self.regions.insert(gap, region)? {
                 return Ok(gap.start());
             }
         }
@@ -88,44 +99,32 @@ impl Space {
     /// the interval was taken meanwhile, or the policy has changed.
     fn insert_in_gap(
         &self,
-        region: &mut Option<RcuBox<Region>>,
+        region: &RcuArc<Region>,
         hint: u64,
         pages: u64,
     ) -> Result<Option<u64>> {
         let mut from = hint;
         for step in BUSY_GAP_STEPS {
             let gap = self.lowest_gap(from, pages)?;
-            let fill = || self.fill_gap(gap, region);
+            let fill = || self.regions.insert(gap, region);
             match self.lock.write_if_no_writer(gap, fill)? {
                 Some(filled) => return Ok(filled?.then_some(gap.start())),
                 None => from = gap.start().saturating_add(pages.saturating_mul(step)),
             }
         }
         let gap = self.lowest_gap(hint, pages)?;
-        let filled = self.lock.write(gap, |_| self.fill_gap(gap, region))?;
+        let filled = self.lock.write(gap, |_| self.regions.insert(gap, region))?;
         Ok(filled.then_some(gap.start()))
-    }
-
-    /// Whether the gap, which the caller has locked, was one still; it has the
-    /// region now.
-    fn fill_gap(&self, gap: Interval, region: &mut Option<RcuBox<Region>>) -> Result<bool> {
-        let (first, last) = (gap.start() as usize, gap.last() as usize);
-        let filled = self.regions.insert(first, last, region)?;
-        self.stats.add(Counter::Regions, filled.into());
-        Ok(filled)
     }
 
     /// The lowest free interval from `from` on, or else from 0 on. `ENOMEM` if
     /// there is none, as for mmap(2).
-    fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
+    pub(super) fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
         let lowest = |min: u64| {
-            let last = SPACE_PAGES as usize - 1;
-            self.regions
-                .find_gap(pages as usize, min as usize, last)
-                .and_then(|first| Interval::new(first as u64, first as u64 + pages))
+            let range = Interval::new(min, SPACE_PAGES)?;
+            self.regions.find_gap(pages, range)
         };
-        let above = if from < SPACE_PAGES { lowest(from) } else { None };
-        above.or_else(|| lowest(0)).ok_or(ENOMEM)
+        lowest(from).or_else(|| lowest(0)).ok_or(ENOMEM)
     }
 }
 

@@ -5,63 +5,101 @@
 //! An operation that fails changes nothing: it allocates all it needs before
 //! its first change.
 
+mod advise;
 mod map;
+mod protect;
 mod query;
+mod remap;
 mod unmap;
 
 pub(super) use map::{MapRequest, Placement};
+pub(super) use remap::{RemapRequest, Target};
 
 use kernel::prelude::*;
 
-use super::{region::Region, space::Space, space_lock::Change, stats::Counter};
-use crate::{
-    kern::{
-        rcu_box::RcuBox,
-        rcu_maple::{Edges, Entry},
-    },
-    portable::{interval::Interval, split::Remainders},
+use super::{
+    region::Region,
+    regions::{Effort, Stored},
+    space::Space,
 };
+use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 impl Space {
-    /// Puts `new`, or nothing, in place of all regions of `range`, and
-    /// discards the pages of the range. May sleep.
-    fn replace_regions(
+    /// Removes all regions of `range` and discards their pages. `done` is called
+    /// with the page up to which that is done. `ENOMEM` if it may fail. May sleep.
+    fn remove_regions(
         &self,
         range: Interval,
-        new: Option<RcuBox<Region>>,
-        held: &mut Change<'_>,
+        effort: &mut Effort,
+        mut done: impl FnMut(u64),
     ) -> Result {
-        let added = i64::from(new.is_some());
-        let mut remaining = 0;
-        let retired = self.regions.replace(
-            range.start() as usize,
-            range.last() as usize,
-            new,
-            |lowest, highest| {
-                let remainders = Remainders::of(interval(&lowest), interval(&highest), range);
-                let left = remainder(remainders.left, lowest.value)?;
-                let right = remainder(remainders.right, highest.value)?;
-                remaining = i64::from(left.is_some()) + i64::from(right.is_some());
-                Ok(Edges { left, right })
-            },
-        )?;
-        let removed = retired.len() as i64;
-        self.stats
-            .add(Counter::Regions, added + remaining - removed);
-        // Where there was no region there are no pages.
-        if removed != 0 {
-            self.discard(range, held);
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            let stored = self.regions.remove(todo, *effort)?;
+            rest = range.above(stored.end);
+            self.discard_stored(todo, stored, effort, &mut done);
         }
         Ok(())
     }
-}
 
-fn interval<T>(entry: &Entry<'_, T>) -> Interval {
-    // An entry is never empty.
-    Interval::new(entry.first as u64, entry.last as u64 + 1)
-        .unwrap_or_else(|| unreachable!("empty entry"))
-}
+    /// Puts `new` in place of all regions of `range` and discards their pages, as
+    /// `remove_regions`.
+    fn replace_regions(
+        &self,
+        range: Interval,
+        new: &RcuArc<Region>,
+        effort: &mut Effort,
+        mut done: impl FnMut(u64),
+    ) -> Result {
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            // What it has of the range already grows by the next part.
+            let stored = self.regions.replace(range, new, *effort)?;
+            rest = range.above(stored.end);
+            self.discard_stored(todo, stored, effort, &mut done);
+        }
+        Ok(())
+    }
 
-fn remainder(part: Option<Interval>, of: &Region) -> Result<Option<RcuBox<Region>>> {
-    part.map(|_| of.remainder()).transpose()
+    /// Discards the pages of what has been overwritten of `todo`.
+    fn discard_stored(
+        &self,
+        todo: Interval,
+        stored: Stored,
+        effort: &mut Effort,
+        done: &mut impl FnMut(u64),
+    ) {
+        *effort = Effort::MustSucceed;
+        // Where there was no region there are no pages.
+        if !stored.removed.is_empty() {
+            if let Some(part) = todo.below(stored.end) {
+                self.discard(part, done);
+            }
+        }
+        // The regions that were there, and the files that they hold, go here.
+    }
+
+    /// How many regions reach beyond the start or the end of `range`: so many
+    /// more there may be when it gets others.
+    fn cuts(&self, range: Interval) -> usize {
+        let reaches = |page, beyond| {
+            let at = Interval::new(page, page + 1)?;
+            self.regions.find(at, |whole, _| whole.contains(beyond))
+        };
+        let below = range.start().checked_sub(1);
+        let cut_below = below.and_then(|page| reaches(range.start(), page));
+        let cut_above = reaches(range.last(), range.end());
+        let cuts = [cut_below, cut_above];
+        cuts.iter().filter(|cut| **cut == Some(true)).count()
+    }
+
+    /// `ENOMEM` if there is no room for so many regions more. (What is stored at
+    /// once is counted exactly then.)
+    fn must_have_room(&self, more: usize) -> Result {
+        if more == 0 || self.regions.len() + more <= self.regions.limit() as usize {
+            Ok(())
+        } else {
+            Err(ENOMEM)
+        }
+    }
 }

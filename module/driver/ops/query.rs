@@ -2,12 +2,9 @@
 
 //! QUERY, and the question whether anything is there.
 
-use kernel::{prelude::*, sync::rcu};
+use kernel::prelude::*;
 
-use super::{
-    super::space::{Space, SPACE_PAGES},
-    interval,
-};
+use super::super::space::{Space, SPACE_PAGES};
 use crate::portable::{interval::Interval, protection::Protection};
 
 /// A region as QUERY shows it.
@@ -31,19 +28,11 @@ impl Space {
     }
 
     fn find(&self, page: u64) -> Option<Found> {
-        let last = SPACE_PAGES as usize - 1;
-        self.regions.find_settled(page as usize, last, |entry| Found {
-            interval: interval(entry),
-            protection: entry.value.protection,
-            generation: entry.value.generation,
+        let range = Interval::new(page, SPACE_PAGES)?;
+        self.regions.find(range, |interval, region| Found {
+            interval,
+            protection: region.attributes.protection,
+            generation: region.generation,
         })
-    }
-
-    /// Whether any region overlaps `range`. The caller holds the space's lock.
-    pub(super) fn has_region_in(&self, range: Interval) -> bool {
-        let rcu = rcu::read_lock();
-        self.regions
-            .find(range.start() as usize, range.last() as usize, &rcu)
-            .is_some()
     }
 }

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::super::{space::Space, stats::Counter};
+use super::super::{regions::Effort, space::Space, stats::Counter};
 use crate::portable::interval::Interval;
 
 impl Space {
@@ -14,7 +14,8 @@ impl Space {
         self.lock.write(range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
-            self.replace_regions(range, None, held)
+            let effort = &mut Effort::MayFail;
+            self.remove_regions(range, effort, |page| held.done_below(page))
         })?;
         self.stats.count(Counter::Unmaps);
         Ok(())

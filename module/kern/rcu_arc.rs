@@ -16,7 +16,7 @@ use kernel::{
     types::Opaque,
 };
 
-/// The allocation behind [`RcuBox`] and [`RcuArc`].
+/// The allocation behind [`RcuArc`].
 ///
 /// `value` comes first, so that a pointer to it is one to the allocation.
 #[repr(C)]
@@ -25,7 +25,6 @@ struct Inner<T> {
     #[pin]
     value: T,
     rcu: Opaque<bindings::callback_head>,
-    /// Only used by [`RcuArc`].
     refcount: Refcount,
 }
 
@@ -66,63 +65,6 @@ impl<T> Inner<T> {
         let inner = unsafe { head.byte_sub(offset_of!(Self, rcu)) }.cast::<Self>();
         // SAFETY: By `free_later` it came from a box, and no reader is left.
         drop(unsafe { KBox::from_raw(inner) });
-    }
-}
-
-/// A unique, pinned `T` that RCU readers may still look at while it is dropped.
-///
-/// Dropping it never sleeps; `T`'s destructor runs in an RCU callback (softirq).
-///
-/// # Invariants
-///
-/// `inner` came from [`Inner::new`].
-pub(crate) struct RcuBox<T> {
-    inner: NonNull<Inner<T>>,
-}
-
-// SAFETY: A unique owner of a `T` that other threads may look at.
-unsafe impl<T: Send + Sync> Send for RcuBox<T> {}
-// SAFETY: As above.
-unsafe impl<T: Send + Sync> Sync for RcuBox<T> {}
-
-impl<T: Send + Sync + 'static> RcuBox<T> {
-    /// Allocates with `flags` and initialises in place.
-    pub(crate) fn new(value: impl PinInit<T>, flags: Flags) -> Result<Self, AllocError> {
-        // INVARIANT: Just made.
-        Inner::new(value, flags).map(|inner| Self { inner })
-    }
-
-    /// Gives up ownership; the pointer is one to the value.
-    pub(crate) fn into_raw(self) -> *mut T {
-        let inner = self.inner;
-        core::mem::forget(self);
-        inner.as_ptr().cast()
-    }
-
-    /// # Safety
-    ///
-    /// `value` came from [`RcuBox::into_raw`], whose ownership is taken back.
-    pub(crate) unsafe fn from_raw(value: *mut T) -> Self {
-        // SAFETY: `into_raw` gives no null pointer.
-        let inner = unsafe { NonNull::new_unchecked(value.cast()) };
-        // INVARIANT: By the safety requirements.
-        Self { inner }
-    }
-}
-
-impl<T> Deref for RcuBox<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: By the type invariants.
-        unsafe { &(*self.inner.as_ptr()).value }
-    }
-}
-
-impl<T> Drop for RcuBox<T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, and the only owner goes.
-        unsafe { Inner::free_later(self.inner) }
     }
 }
 

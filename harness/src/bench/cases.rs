@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What is measured: changes of regions, beside the same with the kernel's own
+//! memory.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use super::measure::rate;
+use crate::selftest::sys::memory::{Mapping, READ_WRITE};
+use crate::{PAGE_SIZE, Placement, Policy, Prot, Space};
+
+/// One figure.
+pub(super) struct Case {
+    /// The work, the same for all cases that are compared.
+    pub(super) work: &'static str,
+    /// What it is done with.
+    pub(super) on: &'static str,
+    /// Of what.
+    pub(super) unit: &'static str,
+    /// Measures for about so long.
+    pub(super) run: Box<dyn Fn(Duration) -> io::Result<f64>>,
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// Where each thread works, in bytes from the one before.
+const APART: u64 = GIB;
+
+/// All cases; those of the same work are neighbours.
+pub(super) fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (work, threads) in [
+        ("map+unmap 128 MiB", 1),
+        ("map+unmap 128 MiB, 2 threads", 2),
+    ] {
+        cases.push(case(work, "linux", "1/s", move |time| {
+            linux_churn(threads, time)
+        }));
+        for (on, policy) in [("global", Policy::GLOBAL), ("range", Policy::RANGE)] {
+            cases.push(case(work, on, "1/s", move |time| {
+                churn(policy, threads, time)
+            }));
+        }
+    }
+    for (on, regions) in [("100 regions", 100), ("100,000 regions", 100_000)] {
+        cases.push(case("map+unmap a page", on, "1/s", move |time| {
+            let space = crowded(regions)?;
+            rate(1, time, |_| change_one(&space, regions))
+        }));
+        cases.push(case(
+            "map+unmap a page, no address",
+            on,
+            "1/s",
+            move |time| {
+                let space = crowded(regions)?;
+                rate(1, time, |_| {
+                    let at = space.map(0, PAGE_SIZE, Prot::READ, Placement::Hint)?;
+                    space.unmap(at, PAGE_SIZE)
+                })
+            },
+        ));
+        cases.push(case("look up a page", on, "1/s", move |time| {
+            let space = crowded(regions)?;
+            rate(1, time, |_| space.query(middle(regions)).map(drop))
+        }));
+    }
+    cases.sort_by_key(|case| case.work);
+    cases.push(case("unmap 1 GiB populated", "linux", "s", |_| {
+        linux_unmap()
+    }));
+    cases.push(case("unmap 1 GiB populated", "range", "s", |_| unmap()));
+    cases
+}
+
+fn case(
+    work: &'static str,
+    on: &'static str,
+    unit: &'static str,
+    run: impl Fn(Duration) -> io::Result<f64> + 'static,
+) -> Case {
+    Case {
+        work,
+        on,
+        unit,
+        run: Box::new(run),
+    }
+}
+
+fn churn(policy: Policy, threads: usize, time: Duration) -> io::Result<f64> {
+    let space = Space::open()?;
+    space.set_policy(policy)?;
+    rate(threads, time, |number| {
+        let at = number as u64 * APART;
+        space.map(at, 128 * MIB, Prot::READ_WRITE, Placement::Fixed)?;
+        space.unmap(at, 128 * MIB)
+    })
+}
+
+fn linux_churn(threads: usize, time: Duration) -> io::Result<f64> {
+    rate(threads, time, |_| {
+        Mapping::anonymous((128 * MIB) as usize).map(drop)
+    })
+}
+
+/// A space with so many regions of a page, with a page between any two.
+fn crowded(regions: u64) -> io::Result<Space> {
+    let space = Space::open()?;
+    space.set_policy(Policy::RANGE)?;
+    for region in 0..regions {
+        let at = region * 2 * PAGE_SIZE;
+        space.map(at, PAGE_SIZE, Prot::READ, Placement::Fixed)?;
+    }
+    Ok(space)
+}
+
+fn middle(regions: u64) -> u64 {
+    (regions / 2) * 2 * PAGE_SIZE
+}
+
+/// Maps a page between two regions that it does not join, and unmaps it.
+fn change_one(space: &Space, regions: u64) -> io::Result<()> {
+    let at = middle(regions) + PAGE_SIZE;
+    space.map(at, PAGE_SIZE, Prot::READ_WRITE, Placement::Fixed)?;
+    space.unmap(at, PAGE_SIZE)
+}
+
+/// Seconds that UNMAP takes.
+fn unmap() -> io::Result<f64> {
+    let space = Space::open()?;
+    space.set_policy(Policy::RANGE)?;
+    space.map(0, GIB, Prot::READ_WRITE, Placement::Fixed)?;
+    let window = space.window(0, GIB as usize)?;
+    touch(window.ptr());
+    let began = Instant::now();
+    space.unmap(0, GIB)?;
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// Seconds that munmap(2) and the final close(2) of a memfd take.
+fn linux_unmap() -> io::Result<f64> {
+    let memfd = crate::sys::memfd(GIB)?;
+    let memory = Mapping::of(memfd.as_fd(), 0, GIB as usize, READ_WRITE, libc::MAP_SHARED)?;
+    touch(memory.ptr());
+    let began = Instant::now();
+    drop(memory);
+    drop(memfd);
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// Stores to each page of a GiB at `start`.
+fn touch(start: *mut u8) {
+    for page in 0..GIB / PAGE_SIZE {
+        // SAFETY: The caller's mapping is that long.
+        let at = unsafe { start.add((page * PAGE_SIZE) as usize) };
+        // SAFETY: It is writable, and nobody else uses it.
+        unsafe { ptr::write_volatile(at, 1) };
+    }
+}
