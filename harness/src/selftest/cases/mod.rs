@@ -11,6 +11,7 @@ mod freeze;
 mod gup;
 mod lifetime;
 mod limit_regions;
+mod limit_total;
 mod limits;
 mod map;
 mod merge;
@@ -45,7 +46,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 37] = [
+    let groups: [&[&[Test]]; 38] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -73,6 +74,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
+        &[limit_total::WITH_PARAMETERS],
         &[enomem::TESTS],
         &[cgroup::TESTS],
         &[self_argument::TESTS],
