@@ -18,9 +18,6 @@ pub struct Generator {
     stored: u64,
 }
 
-/// Pages of one call, mostly.
-const SOME: u64 = 12;
-
 impl Generator {
     /// Steps in an arena of so many pages.
     pub fn new(seed: u64, pages: u32, operations: Operations) -> Generator {
@@ -113,7 +110,8 @@ impl Generator {
     }
 
     fn count(&mut self) -> u32 {
-        let most = if self.rng.one_in(8) { 3 * SOME } else { SOME };
+        let some = u64::from(self.pages / 8).max(1);
+        let most = if self.rng.one_in(8) { 3 * some } else { some };
         self.rng.below(most) as u32 + 1
     }
 

@@ -98,6 +98,24 @@ pub struct Options {
     pub deviations: bool,
 }
 
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            seed: None,
+            sequences: 4,
+            steps: 1000,
+            seconds: None,
+            pages: 96,
+            sweep: None,
+            operations: None,
+            policy: None,
+            subject: Subject::Device,
+            trace: false,
+            deviations: false,
+        }
+    }
+}
+
 /// Runs `faultline differential`.
 pub fn run(options: &Options) -> ExitCode {
     if options.deviations {
@@ -109,7 +127,7 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     let seed = options.seed.unwrap_or_else(random_seed);
-    match run_all(options, seed) {
+    match run_all(options, seed, &|line| println!("{line}")) {
         Ok(tally) => {
             print!("{}", summary(&tally));
             println!("PASS: no difference but those meant, seeds from {seed}");
@@ -124,8 +142,9 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Runs the sequences from this seed on.
-pub fn run_all(options: &Options, first: u64) -> Result<Tally, Stop> {
+/// Runs the sequences from this seed on. The command that repeats the first one
+/// is given to `say`.
+pub fn run_all(options: &Options, first: u64, say: &dyn Fn(&str)) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let until = options
         .seconds
@@ -138,13 +157,18 @@ pub fn run_all(options: &Options, first: u64) -> Result<Tally, Stop> {
         if !more {
             break;
         }
-        run_one(options, first.wrapping_add(number), &mut tally)?;
+        run_one(options, first.wrapping_add(number), &mut tally, say)?;
     }
     Ok(tally)
 }
 
 /// Runs one sequence.
-fn run_one(options: &Options, seed: u64, tally: &mut Tally) -> Result<(), Stop> {
+fn run_one(
+    options: &Options,
+    seed: u64,
+    tally: &mut Tally,
+    say: &dyn Fn(&str),
+) -> Result<(), Stop> {
     let mut rng = Rng::new(seed, 0x7370_6163);
     let (mut side, able) = subject(options, &mut rng)?;
     let asked = options
@@ -162,7 +186,7 @@ fn run_one(options: &Options, seed: u64, tally: &mut Tally) -> Result<(), Stop> 
         trace: options.trace,
     };
     if tally.sequences == 0 {
-        println!("{}", describe(options, &plan));
+        say(&describe(options, &plan));
     }
     let outcome = Runner::new(plan, &mut *side, tally)?.run();
     outcome.map_err(|stop| match stop {

@@ -10,7 +10,8 @@ use super::{Features, Operations, Pages, Target, To, View};
 use crate::access::Signal;
 use crate::rng::Rng;
 use crate::{
-    Advice, PAGE_SIZE, Placement, Policy, Prot, Relocation, Source, Space, Stats, Window, sys,
+    Advice, Backing, PAGE_SIZE, Placement, Policy, Prot, Relocation, Source, Space, Stats, Window,
+    sys,
 };
 
 /// Pages covered by one leaf of the page directory (2 MiB).
@@ -163,7 +164,10 @@ impl Target for DeviceTarget {
     fn query(&self, page: u32) -> io::Result<Option<Pages>> {
         let region = self.space.query(self.address(page))?;
         Ok(region.map(|region| {
-            let cut = self.address(0).saturating_sub(region.start);
+            let cut = match region.backing {
+                Backing::ANON => 0,
+                _ => self.address(0).saturating_sub(region.start),
+            };
             Pages {
                 range: self.page(region.start)..self.page(region.end),
                 prot: region.prot,

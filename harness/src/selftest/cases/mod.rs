@@ -4,6 +4,7 @@
 mod advise;
 mod cgroup;
 mod concurrency;
+mod differential;
 mod enomem;
 mod fault;
 mod file;
@@ -53,7 +54,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[query::TESTS],
         &[map::TESTS],
         &[unmap::TESTS],
-        &[model::TESTS],
+        &[model::TESTS, differential::TESTS],
         &[merge::TESTS],
         &[protect::TESTS],
         &[resize::TESTS, relocate::TESTS],
