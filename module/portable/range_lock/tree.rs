@@ -369,10 +369,13 @@ impl Tree {
         assert_eq!(node.parent.get(), parent, "parent");
         let [left, right] = [0, 1].map(|side| node.children[side].get());
         for child in [left, right].into_iter().flatten() {
-            assert!(self.get(child).priority <= node.priority, "heap");
+            assert!(
+                self.get(child).priority.get() <= node.priority.get(),
+                "heap"
+            );
         }
-        assert!(left.is_none_or(|child| self.get(child).start <= node.start));
-        assert!(right.is_none_or(|child| self.get(child).start >= node.start));
+        assert!(left.is_none_or(|child| self.get(child).start.get() <= node.start.get()));
+        assert!(right.is_none_or(|child| self.get(child).start.get() >= node.start.get()));
         let (left, right) = (self.check_below(left, link), self.check_below(right, link));
         let max_end = node.end.get().max(left.1).max(right.1);
         assert_eq!(node.max_end.get(), max_end, "greatest end");
