@@ -2,8 +2,12 @@
 //! Has the kernel fail an allocation of one's choice.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use super::check::Stop;
 
@@ -69,12 +73,30 @@ impl Allocations {
     }
 
     /// Runs `body` with all small allocations failing after the first `bytes`
-    /// bytes. It must not fault: the fault would be made again for ever.
-    pub(crate) fn starve<T>(&self, bytes: usize, body: impl FnOnce() -> T) -> Result<T, Stop> {
+    /// bytes, until it is done or has had enough time. Also says whether it was
+    /// done by then: what is past the point of failing may wait for memory.
+    pub(crate) fn starve<T>(
+        &self,
+        bytes: usize,
+        body: impl FnOnce() -> T,
+    ) -> Result<(T, bool), Stop> {
+        const ENOUGH: Duration = Duration::from_secs(1);
         set("failslab/space", &bytes.to_string())?;
-        self.all.write_all_at(b"1", 0)?;
-        let result = body();
-        self.all.write_all_at(b"0", 0)?;
-        Ok(result)
+        thread::scope(|scope| {
+            let (done, told) = mpsc::channel::<()>();
+            let relief = scope.spawn(move || {
+                let in_time = told.recv_timeout(ENOUGH) != Err(RecvTimeoutError::Timeout);
+                // A fault that is made again for ever ends here, too.
+                self.all.write_all_at(b"0", 0).map(|()| in_time)
+            });
+            self.all.write_all_at(b"1", 0)?;
+            let result = body();
+            self.all.write_all_at(b"0", 0)?;
+            drop(done);
+            let in_time = relief
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))?;
+            Ok((result, in_time))
+        })
     }
 }

@@ -33,10 +33,11 @@ const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
 /// No call makes so many allocations.
 const MOST: u32 = 1000;
-/// Nor so many bytes of small ones.
-const MOST_BYTES: usize = 64 << 10;
-/// Less than a node of the tree of regions.
-const STEP: usize = 192;
+/// How much is allocated before all allocations fail, in bytes: from less than
+/// a region to more than any call takes.
+const BUDGETS: [usize; 12] = [
+    0, 64, 128, 256, 512, 1024, 1536, 2048, 3072, 4096, 8192, 65536,
+];
 
 /// Regions `[0, 530)` RW, `[530, 534)` R, `[540, 544)` a memfd, `[550, 554)` a
 /// copy of it, all with pages, on both sides of a 2 MiB boundary.
@@ -102,11 +103,14 @@ fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
             break;
         }
     }
-    for bytes in (0..MOST_BYTES).step_by(STEP) {
+    for bytes in BUDGETS {
         let what = format!("{what}, {bytes} bytes allocated");
         idle.must_return(&what)?;
         let failed = attempt(&what, call, |scene| {
-            allocations.starve(bytes, || call(scene))
+            let (result, in_time) = allocations.starve(bytes, || call(scene))?;
+            let late = result.is_err() && !in_time;
+            ensure!(!late, "{what}: it gave up, but not at once");
+            Ok(result)
         })?;
         failures += failed;
         if failed == 0 {
