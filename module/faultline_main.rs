@@ -20,6 +20,7 @@ use kernel::{
 };
 
 use driver::{device::Device, live, policy::Policy};
+use kern::frozen::Thaw;
 
 module! {
     type: Faultline,
@@ -37,6 +38,7 @@ struct Faultline {
     #[pin]
     live: debugfs::File<()>,
     debugfs: debugfs::Dir,
+    thaw: Thaw,
 }
 
 impl kernel::InPlaceModule for Faultline {
@@ -47,6 +49,7 @@ impl kernel::InPlaceModule for Faultline {
         let debugfs = debugfs::Dir::new(c_str!("faultline"));
         try_pin_init!(Self {
             _: { policy?; },
+            thaw: Thaw::new()?,
             live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
             debugfs: debugfs.clone(),
             // Last: from here on spaces can be opened.
@@ -64,5 +67,7 @@ impl PinnedDrop for Faultline {
         // a grace period, and their destructors are in this module.
         rcu::rcu_barrier();
         live::check_none();
+        // Behind the barrier no destructor queues a memfd to be thawed; what is
+        // queued is waited for when `thaw` is dropped.
     }
 }

@@ -11,13 +11,18 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
-use super::live::{self, Live};
+use super::{
+    backing::Backing,
+    live::{self, Live},
+};
 use crate::{kern::rcu_box::RcuBox, portable::protection::Protection};
 
-/// The attributes of a region. All regions are `ANON` so far.
+/// The attributes of a region.
 pub(crate) struct Region {
     /// What accesses may do.
     pub(crate) protection: Protection,
+    /// What its pages are made of.
+    pub(crate) backing: Backing,
     /// Never used twice while the module is loaded.
     pub(crate) generation: u64,
     _live: Live<{ live::REGION }>,
@@ -27,9 +32,10 @@ static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
 
 impl Region {
     /// A new region. May sleep; charged to the memory cgroup.
-    pub(crate) fn new(protection: Protection) -> Result<RcuBox<Self>> {
+    pub(crate) fn new(protection: Protection, backing: Backing) -> Result<RcuBox<Self>> {
         let region = Self {
             protection,
+            backing,
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
             _live: Live::new(),
@@ -39,6 +45,6 @@ impl Region {
 
     /// A region like this one, for what remains of it.
     pub(crate) fn remainder(&self) -> Result<RcuBox<Self>> {
-        Self::new(self.protection)
+        Self::new(self.protection, self.backing.clone())
     }
 }

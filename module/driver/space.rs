@@ -16,9 +16,7 @@ use super::{
     stats::{Counter, Stats},
 };
 use crate::{
-    kern::{
-        inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple, uapi,
-    },
+    kern::{inode_file::InodeFile, page_count::PageCount, param, rcu_maple::RcuMaple, uapi},
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
 
@@ -68,16 +66,15 @@ impl Space {
         )
     }
 
-    /// What a fault at `page` needs to know of its region, if there is one.
-    pub(crate) fn protection_at(
-        &self,
-        page: usize,
-    ) -> Option<crate::portable::protection::Protection> {
+    /// What `look` makes of the region at `page`, if there is one. It does not
+    /// sleep.
+    pub(crate) fn with_region<R>(&self, page: usize, look: impl FnOnce(&Region) -> R) -> Option<R> {
         let rcu = rcu::read_lock();
-        self.regions.get(page, &rcu).map(|region| region.protection)
+        self.regions.get(page, &rcu).map(look)
     }
 
-    /// Removes the pages of `range`, whose regions have been removed: zaps
+    /// Empties the slots of `range`, whose regions have been removed but not
+    /// yet [released](super::backing::Backing::release): zaps
     /// them in every window, then frees them. Gives the lock of the pages back
     /// on the way, as far as it gets. May sleep.
     pub(crate) fn discard(&self, range: Interval, held: &mut Change<'_>) {

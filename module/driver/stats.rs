@@ -43,6 +43,8 @@ counters! {
     FaultNoMemory => fault_no_memory,
     FaultRetried => fault_retried,
     FaultAgain => fault_again,
+    FaultNoPage => fault_no_page,
+    FaultIo => fault_io,
 }
 
 /// Per-CPU counters of a space.

@@ -133,7 +133,10 @@ impl Space {
     /// Lowers the limit of pages the space may hold and returns the one in
     /// force; 0 only reports. EPERM if `max_pages` is above the present limit.
     pub fn limit(&self, max_pages: u64) -> io::Result<u64> {
-        let mut arg = uapi::faultline_limit { max_pages };
+        let mut arg = uapi::faultline_limit {
+            max_pages,
+            max_regions: 0,
+        };
         // SAFETY: LIMIT reads and writes a faultline_limit.
         unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_LIMIT, &mut arg) }?;
         Ok(arg.max_pages)

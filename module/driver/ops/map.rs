@@ -4,13 +4,17 @@
 
 use kernel::prelude::*;
 
-use super::super::{
-    region::Region,
-    space::{Space, SPACE_PAGES},
-    stats::Counter,
+use super::{
+    super::{
+        backing::Backing,
+        region::Region,
+        space::{Space, SPACE_PAGES},
+        stats::Counter,
+    },
+    release,
 };
 use crate::{
-    kern::rcu_box::RcuBox,
+    kern::{rcu_box::RcuBox, rcu_maple::Retired},
     portable::{interval::Interval, protection::Protection},
 };
 
@@ -29,39 +33,57 @@ pub(in super::super) enum Placement {
 pub(in super::super) struct MapRequest {
     pub(in super::super) placement: Placement,
     pub(in super::super) protection: Protection,
+    /// That of a region at page 0.
+    pub(in super::super) backing: Backing,
+}
+
+impl MapRequest {
+    /// The region, to be put at page `first`.
+    fn region_at(&self, first: u64) -> Result<RcuBox<Region>> {
+        Region::new(self.protection, self.backing.moved_up(first))
+    }
 }
 
 impl Space {
     /// Makes a region and returns its first page. `EEXIST`, `ENOMEM`, `EINTR`.
     /// May sleep.
     pub(in super::super) fn map(&self, request: MapRequest) -> Result<u64> {
-        let region = Region::new(request.protection)?;
-        let first = match request.placement {
-            Placement::Lowest { hint, pages } => self.map_lowest(region, hint, pages)?,
-            Placement::Fixed(range) => self.lock.write(range, |held| {
-                self.replace_regions(range, Some(region), held)?;
-                Ok(range.start())
-            })?,
-            Placement::FixedNoReplace(range) => self.lock.write(range, |held| {
-                if self.has_region_in(range) {
-                    return Err(EEXIST);
-                }
-                self.replace_regions(range, Some(region), held)?;
-                Ok(range.start())
-            })?,
-        };
+        let mapped = self.map_placed(&request);
+        // No lock is held any more. The region has a backing of its own.
+        request.backing.release();
+        let (first, retired) = mapped?;
+        release(&retired);
         self.stats.count(Counter::Maps);
         Ok(first)
     }
 
-    fn map_lowest(&self, region: RcuBox<Region>, hint: u64, pages: u64) -> Result<u64> {
-        let mut region = Some(region);
+    /// The first page of the region, and the regions whose place it took.
+    fn map_placed(&self, request: &MapRequest) -> Result<(u64, Retired<Region>)> {
+        let (range, may_replace) = match request.placement {
+            Placement::Lowest { hint, pages } => {
+                let first = self.map_lowest(request, hint, pages)?;
+                return Ok((first, Retired::new()));
+            }
+            Placement::Fixed(range) => (range, true),
+            Placement::FixedNoReplace(range) => (range, false),
+        };
+        let retired = self.lock.write(range, |held| {
+            if !may_replace && self.has_region_in(range) {
+                return Err(EEXIST);
+            }
+            let region = request.region_at(range.start())?;
+            self.replace_regions(range, Some(region), held)
+        })?;
+        Ok((range.start(), retired))
+    }
+
+    fn map_lowest(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<u64> {
         loop {
-            let insert = || self.insert_lowest(&mut region, hint, pages);
+            let insert = || self.insert_lowest(request, hint, pages);
             if let Some(first) = self.lock.write_if_global(insert)? {
                 return first;
             }
-            if let Some(first) = self.insert_in_gap(&mut region, hint, pages)? {
+            if let Some(first) = self.insert_in_gap(request, hint, pages)? {
                 return Ok(first);
             }
         }
@@ -69,15 +91,10 @@ impl Space {
 
     /// Puts the region in the lowest free interval. The caller has locked the
     /// whole space.
-    fn insert_lowest(
-        &self,
-        region: &mut Option<RcuBox<Region>>,
-        hint: u64,
-        pages: u64,
-    ) -> Result<u64> {
+    fn insert_lowest(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<u64> {
         loop {
             let gap = self.lowest_gap(hint, pages)?;
-            if self.fill_gap(gap, region)? {
+            if self.fill_gap(gap, request)? {
                 return Ok(gap.start());
             }
         }
@@ -86,31 +103,27 @@ impl Space {
     /// Puts the region in the lowest free interval that no other change is busy
     /// with, a few of them tried; then waits for the lowest of all. `None` if
     /// the interval was taken meanwhile, or the policy has changed.
-    fn insert_in_gap(
-        &self,
-        region: &mut Option<RcuBox<Region>>,
-        hint: u64,
-        pages: u64,
-    ) -> Result<Option<u64>> {
+    fn insert_in_gap(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<Option<u64>> {
         let mut from = hint;
         for step in BUSY_GAP_STEPS {
             let gap = self.lowest_gap(from, pages)?;
-            let fill = || self.fill_gap(gap, region);
+            let fill = || self.fill_gap(gap, request);
             match self.lock.write_if_no_writer(gap, fill)? {
                 Some(filled) => return Ok(filled?.then_some(gap.start())),
                 None => from = gap.start().saturating_add(pages.saturating_mul(step)),
             }
         }
         let gap = self.lowest_gap(hint, pages)?;
-        let filled = self.lock.write(gap, |_| self.fill_gap(gap, region))?;
+        let filled = self.lock.write(gap, |_| self.fill_gap(gap, request))?;
         Ok(filled.then_some(gap.start()))
     }
 
     /// Whether the gap, which the caller has locked, was one still; it has the
     /// region now.
-    fn fill_gap(&self, gap: Interval, region: &mut Option<RcuBox<Region>>) -> Result<bool> {
+    fn fill_gap(&self, gap: Interval, request: &MapRequest) -> Result<bool> {
         let (first, last) = (gap.start() as usize, gap.last() as usize);
-        let filled = self.regions.insert(first, last, region)?;
+        let mut region = Some(request.region_at(gap.start())?);
+        let filled = self.regions.insert(first, last, &mut region)?;
         self.stats.add(Counter::Regions, filled.into());
         Ok(filled)
     }
@@ -124,7 +137,11 @@ impl Space {
                 .find_gap(pages as usize, min as usize, last)
                 .and_then(|first| Interval::new(first as u64, first as u64 + pages))
         };
-        let above = if from < SPACE_PAGES { lowest(from) } else { None };
+        let above = if from < SPACE_PAGES {
+            lowest(from)
+        } else {
+            None
+        };
         above.or_else(|| lowest(0)).ok_or(ENOMEM)
     }
 }

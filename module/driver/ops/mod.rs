@@ -17,20 +17,21 @@ use super::{region::Region, space::Space, space_lock::Change, stats::Counter};
 use crate::{
     kern::{
         rcu_box::RcuBox,
-        rcu_maple::{Edges, Entry},
+        rcu_maple::{Edges, Entry, Retired},
     },
     portable::{interval::Interval, split::Remainders},
 };
 
 impl Space {
     /// Puts `new`, or nothing, in place of all regions of `range`, and
-    /// discards the pages of the range. May sleep.
+    /// discards the pages of the range. Returns the regions, which the caller
+    /// [releases](release) when it has given back the lock. May sleep.
     fn replace_regions(
         &self,
         range: Interval,
         new: Option<RcuBox<Region>>,
         held: &mut Change<'_>,
-    ) -> Result {
+    ) -> Result<Retired<Region>> {
         let added = i64::from(new.is_some());
         let mut remaining = 0;
         let retired = self.regions.replace(
@@ -52,7 +53,15 @@ impl Space {
         if removed != 0 {
             self.discard(range, held);
         }
-        Ok(())
+        Ok(retired)
+    }
+}
+
+/// Makes regions that were removed, and whose pages are discarded, give up the
+/// files that they hold. May sleep; the caller holds nothing that a fault takes.
+fn release(retired: &Retired<Region>) {
+    for region in retired {
+        region.backing.release();
     }
 }
 

@@ -15,6 +15,10 @@ pub(in super::super) struct Found {
     pub(in super::super) interval: Interval,
     pub(in super::super) protection: Protection,
     pub(in super::super) generation: u64,
+    /// `FAULTLINE_BACKING_*`
+    pub(in super::super) backing: u32,
+    /// The page of the backing file at the start of the interval.
+    pub(in super::super) file_page: u64,
 }
 
 impl Space {
@@ -32,11 +36,14 @@ impl Space {
 
     fn find(&self, page: u64) -> Option<Found> {
         let last = SPACE_PAGES as usize - 1;
-        self.regions.find_settled(page as usize, last, |entry| Found {
-            interval: interval(entry),
-            protection: entry.value.protection,
-            generation: entry.value.generation,
-        })
+        self.regions
+            .find_settled(page as usize, last, |entry| Found {
+                interval: interval(entry),
+                protection: entry.value.protection,
+                generation: entry.value.generation,
+                backing: entry.value.backing.number(),
+                file_page: entry.value.backing.file_page(entry.first as u64),
+            })
     }
 
     /// Whether any region overlaps `range`. The caller holds the space's lock.

@@ -4,18 +4,22 @@
 
 use kernel::prelude::*;
 
-use super::super::{space::Space, stats::Counter};
+use super::{
+    super::{space::Space, stats::Counter},
+    release,
+};
 use crate::portable::interval::Interval;
 
 impl Space {
     /// Removes all regions of `range`. When it has returned, no CPU can use a
     /// translation of theirs. `ENOMEM`, `EINTR`. May sleep.
     pub(in super::super) fn unmap(&self, range: Interval) -> Result {
-        self.lock.write(range, |held| {
+        let retired = self.lock.write(range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
             self.replace_regions(range, None, held)
         })?;
+        release(&retired);
         self.stats.count(Counter::Unmaps);
         Ok(())
     }

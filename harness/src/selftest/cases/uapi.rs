@@ -315,7 +315,10 @@ fn raising_the_limit_is_eperm() -> Outcome {
         "limit of LIMIT and STATS"
     );
     for raised in [limit.saturating_add(1), u64::MAX] {
-        let argument = faultline_limit { max_pages: raised };
+        let argument = faultline_limit {
+            max_pages: raised,
+            max_regions: 0,
+        };
         fixture.refuses(
             argument,
             libc::EPERM,
