@@ -20,7 +20,7 @@ use kernel::{
 };
 
 use driver::{device::Device, live, policy::Policy, space::TOTAL_PAGES};
-use kern::param;
+use kern::{frozen::Thaw, param};
 
 module! {
     type: Faultline,
@@ -38,6 +38,7 @@ struct Faultline {
     #[pin]
     live: debugfs::File<()>,
     debugfs: debugfs::Dir,
+    thaw: Thaw,
 }
 
 impl kernel::InPlaceModule for Faultline {
@@ -51,6 +52,7 @@ impl kernel::InPlaceModule for Faultline {
                 policy?;
                 TOTAL_PAGES.init(param::total_pages());
             },
+            thaw: Thaw::new()?,
             live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
             debugfs: debugfs.clone(),
             // Last: from here on spaces can be opened.
@@ -68,5 +70,7 @@ impl PinnedDrop for Faultline {
         // a grace period, and their destructors are in this module.
         rcu::rcu_barrier();
         live::check_none();
+        // Behind the barrier no destructor queues a memfd to be thawed; what is
+        // queued is waited for when `thaw` is dropped.
     }
 }

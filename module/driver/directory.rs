@@ -12,7 +12,6 @@ mod moving;
 use kernel::{
     alloc::KBox,
     c_str,
-    page::Page,
     prelude::*,
     static_lock_class,
     sync::atomic::{Atomic, Relaxed},
@@ -22,6 +21,7 @@ use super::live::{self, Live};
 use crate::{
     kern::{
         commit_lock::{CommitLock, Guard},
+        page_ref::PageRef,
         rcu_arc::RcuArc,
         rcu_xarray::RcuXArray,
     },
@@ -37,33 +37,40 @@ const WORD_BITS: usize = u64::BITS as usize;
 
 /// A page that belongs to a space.
 pub(crate) struct SpacePage {
-    page: Page,
+    page: PageRef,
     _live: Live<{ live::PAGE }>,
 }
 
 impl SpacePage {
+    /// `page`, of order 0, becomes the space's.
+    pub(crate) fn new(page: PageRef) -> Self {
+        Self {
+            page,
+            _live: Live::new(),
+        }
+    }
+
     /// A fresh page, which reads zero. May sleep; charged to the memory cgroup.
     ///
     /// Not movable: nothing could migrate it.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn zeroed() -> Result<Self> {
         let zero = if cfg!(faultline_busted_skip_zero) {
             kernel::alloc::flags::__GFP_NOWARN
         } else {
             kernel::alloc::flags::__GFP_ZERO
         };
-        Ok(Self {
-            page: Page::alloc_page(GFP_KERNEL_ACCOUNT | zero)?,
-            _live: Live::new(),
-        })
+        Ok(Self::new(PageRef::alloc(GFP_KERNEL_ACCOUNT | zero)?))
     }
 
-    pub(crate) fn page(&self) -> &Page {
+    pub(crate) fn page(&self) -> &PageRef {
         &self.page
     }
 }
 
-/// The pages of a leaf, by their place in it.
+/// The slots of a leaf. One is empty, holds a page of the space, or is marked:
+/// then entries for a page of a page cache may be in page tables.
 pub(crate) struct Slots {
+    /// None if the slot is empty or marked, which `Leaf::present` tells apart.
     pages: KBox<[Option<SpacePage>; LEAF_PAGES]>,
     /// The leaf has been removed from the directory: nothing may be added.
     dead: bool,
@@ -71,12 +78,18 @@ pub(crate) struct Slots {
     reserved: usize,
 }
 
+/// What is in a slot that is not empty.
+enum Content {
+    Page(SpacePage),
+    Mark,
+}
+
 /// A leaf of the directory.
 #[pin_data]
 pub(crate) struct Leaf {
     #[pin]
     slots: CommitLock<Slots>,
-    /// A bit for each slot that holds a page. Written under the commit lock;
+    /// A bit for each slot that is not empty. Written under the commit lock;
     /// read without it as a hint, to allocate outside the lock.
     present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
     live: Live<{ live::LEAF }>,
@@ -101,7 +114,7 @@ impl Leaf {
         Ok(RcuArc::new(leaf, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Whether a page was in `slot` a moment ago.
+    /// Whether `slot` was not empty a moment ago.
     pub(crate) fn seems_present(&self, slot: usize) -> bool {
         // Relaxed: a hint, checked again under the commit lock.
         self.present[slot / WORD_BITS].load(Relaxed) & (1 << (slot % WORD_BITS)) != 0
@@ -129,7 +142,13 @@ pub(crate) struct LockedLeaf<'a> {
 }
 
 impl LockedLeaf<'_> {
-    /// The page in `slot`.
+    /// Whether `slot` neither holds a page nor is marked.
+    pub(crate) fn is_empty(&self, slot: usize) -> bool {
+        // The commit lock is held, so this is no mere hint.
+        !self.leaf.seems_present(slot)
+    }
+
+    /// The page in `slot`; none if it is empty or marked.
     pub(crate) fn get(&self, slot: usize) -> Option<&SpacePage> {
         self.slots.pages[slot].as_ref()
     }
@@ -137,13 +156,39 @@ impl LockedLeaf<'_> {
     /// Puts `page` into the empty `slot`.
     pub(crate) fn fill(&mut self, slot: usize, page: SpacePage) {
         self.slots.pages[slot] = Some(page);
+        self.mark(slot);
+    }
+
+    /// Marks the empty `slot`: an entry for a page of a page cache is about to
+    /// be installed.
+    pub(crate) fn mark(&mut self, slot: usize) {
         self.update_present(slot, |word, bit| word | bit);
     }
 
-    fn take(&mut self, slot: usize) -> Option<SpacePage> {
+    /// Empties `slot`, and returns what was in it.
+    fn lift(&mut self, slot: usize) -> Option<Content> {
+        if self.is_empty(slot) {
+            return None;
+        }
         let page = self.slots.pages[slot].take();
+        self.clear(slot);
+        Some(page.map_or(Content::Mark, Content::Page))
+    }
+
+    /// Puts what was lifted into the empty `slot`.
+    fn put(&mut self, slot: usize, content: Content) {
+        match content {
+            Content::Page(page) => self.fill(slot, page),
+            Content::Mark => self.mark(slot),
+        }
+    }
+
+    /// Empties `slot`. Returns whether it was not empty.
+    fn clear(&mut self, slot: usize) -> bool {
+        let was_empty = self.is_empty(slot);
+        self.slots.pages[slot] = None;
         self.update_present(slot, |word, bit| word & !bit);
-        page
+        !was_empty
     }
 
     fn update_present(&mut self, slot: usize, update: impl FnOnce(u64, u64) -> u64) {
@@ -152,7 +197,7 @@ impl LockedLeaf<'_> {
         word.store(update(word.load(Relaxed), 1 << (slot % WORD_BITS)), Relaxed);
     }
 
-    /// The first and the last slot in `[from, to)` that hold a page.
+    /// The first and the last slot in `[from, to)` that are not empty.
     fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
         let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
         let first = present.next()?;
@@ -198,10 +243,10 @@ impl Directory {
         self.leaves.get_or_insert(index, Leaf::new()?)
     }
 
-    /// Removes and frees all pages of `range`.
+    /// Empties all slots of `range`, and frees the pages in them.
     ///
     /// `zap` is called for pieces of the range (first page, number of pages)
-    /// that hold pages, before their pages are removed: when it has returned,
+    /// that hold pages or marks, before these are removed: when it has returned,
     /// no translation of the piece may be left. `done` is called with the page
     /// up to which all is removed now, and with the number of pages removed
     /// since it was called last. Up to that page the caller may let others in;
@@ -259,9 +304,7 @@ impl Directory {
         let mut locked = leaf.lock();
         let mut removed = 0;
         if let Some((first, last)) = bounds {
-            removed = (first..=last)
-                .filter(|&slot| locked.take(slot).is_some())
-                .count() as u64;
+            removed = (first..=last).filter(|&slot| locked.clear(slot)).count() as u64;
         }
         self.bury_if_empty(index, leaf, &mut locked);
         removed

@@ -5,12 +5,15 @@
 use kernel::prelude::*;
 
 use super::{
+    backing::{Backing, NewPage, Source},
     directory::{position, Leaf, LockedLeaf, SpacePage},
     space::Space,
     stats::Counter,
 };
 use crate::{
     kern::{
+        held_file::ReadError,
+        page_ref::PageRef,
         rcu_arc::RcuArc,
         task::fatal_signal_pending,
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
@@ -33,6 +36,21 @@ enum Failure {
     NoMemory,
     /// The page table was freed before the entry was in it.
     TableGone,
+    /// The page is beyond the end of its file.
+    NoPage,
+    /// The file could not be read.
+    Io,
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::BeyondEnd => Self::NoPage,
+            ReadError::NoMemory => Self::NoMemory,
+            ReadError::Killed => Self::Killed,
+            ReadError::Failed => Self::Io,
+        }
+    }
 }
 
 impl Failure {
@@ -48,6 +66,20 @@ impl Failure {
             Self::NoMemory => (VmFaultResult::OOM, Counter::FaultNoMemory),
             // The access is made again, as after finish_fault() of the core.
             Self::TableGone => (VmFaultResult::NOPAGE, Counter::FaultAgain),
+            Self::NoPage => (VmFaultResult::SIGBUS, Counter::FaultNoPage),
+            Self::Io => (VmFaultResult::SIGBUS, Counter::FaultIo),
+        }
+    }
+}
+
+impl Failure {
+    /// What a call is told, if it is not the fault of an access.
+    fn errno(self) -> Error {
+        match self {
+            Self::NoPage => EFAULT,
+            Self::Io => EIO,
+            Self::Killed => EINTR,
+            _ => ENOMEM,
         }
     }
 }
@@ -89,35 +121,57 @@ impl Space {
     }
 
     fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let page = fault.pgoff() as u64;
-        let protection = self.regions.at(page, |region| region.attributes.protection);
-        if !protection.ok_or(Failure::NoRegion)?.allows(access) {
-            return Err(Failure::Denied);
-        }
-        self.install(fault, access)
+        let page = fault.pgoff();
+        let source = self
+            .regions
+            .at(page as u64, |region| {
+                let allowed = region.attributes.protection.allows(access);
+                allowed.then(|| region.attributes.backing.source(page as u64))
+            })
+            .ok_or(Failure::NoRegion)?
+            .ok_or(Failure::Denied)?;
+        self.fill_page(page, &source, access, |page| insert(fault, page, access))
     }
 
-    /// Gets the page and maps it, under the commit lock of its leaf. Memory is
-    /// allocated before the lock is taken.
-    fn install(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let (index, slot) = position(fault.pgoff());
-        let mut fresh = None;
+    /// Brings `page`, which the caller has locked, into the space, but into no page
+    /// table; `backing` is its region's. May sleep.
+    pub(crate) fn bring(&self, page: u64, backing: &Backing) -> Result {
+        let source = backing.source(page);
+        self.fill_page(page as usize, &source, Access::Read, |_| Ok(()))
+            .map_err(Failure::errno)
+    }
+
+    /// Gets the page at `page` from `source`, unless its slot has it already,
+    /// fills the slot, and calls `map` with the page, under the commit lock of
+    /// its leaf. Memory is allocated and files are read before that lock is
+    /// taken. The caller has locked the page, and `source` is its region's.
+    fn fill_page(
+        &self,
+        page: usize,
+        source: &Source,
+        access: Access,
+        map: impl FnOnce(&PageRef) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (index, slot) = position(page);
+        let mut new = None;
         loop {
             let leaf = self.leaf_for_fault(index)?;
-            if fresh.is_none() && !leaf.seems_present(slot) {
-                fresh = Some(SpacePage::new());
+            if new.is_none() && (source.is_cached() || !leaf.seems_present(slot)) {
+                new = Some(source.get(access));
             }
             let locked = leaf.lock_killable().map_err(|_| Failure::Killed)?;
             // A dead leaf is no longer in the directory: look again.
             let Some(mut locked) = locked else { continue };
-            if locked.get(slot).is_none() {
-                // Without a fresh page the hint was wrong: look again.
-                let Some(page) = fresh.take() else { continue };
-                self.fill(&mut locked, slot, page.map_err(|_| Failure::NoMemory)?)?;
+            let mut cached = None;
+            if source.is_cached() || locked.is_empty(slot) {
+                // Without a new page the hint was wrong: look again.
+                let Some(new) = new.take() else { continue };
+                cached = self.fill(&mut locked, slot, new?)?;
             }
-            if let Some(page) = locked.get(slot) {
-                return insert(fault, page, access);
-            }
+            return match cached.as_ref().or(locked.get(slot).map(SpacePage::page)) {
+                Some(page) => map(page),
+                None => Err(not_ours()),
+            };
         }
     }
 
@@ -134,30 +188,50 @@ impl Space {
         }
     }
 
-    /// Puts `page` into the empty `slot`. It is counted only here, under the
-    /// lock: counted earlier, of two faults on the last page that the limit
-    /// allows one would find the limit reached by the other.
-    fn fill(&self, leaf: &mut LockedLeaf<'_>, slot: usize, page: SpacePage) -> Result<(), Failure> {
-        if !self.held.try_add_one() {
-            return Err(Failure::Limit);
+    /// Puts `new` into `slot`, unless it is there, and returns the page if it
+    /// belongs to a page cache. It is counted only here, under the lock: counted
+    /// earlier, of two faults on the last page that the limit allows one would
+    /// find the limit reached by the other.
+    fn fill(
+        &self,
+        leaf: &mut LockedLeaf<'_>,
+        slot: usize,
+        new: NewPage,
+    ) -> Result<Option<PageRef>, Failure> {
+        if leaf.is_empty(slot) {
+            if !self.held.try_add_one() {
+                return Err(Failure::Limit);
+            }
+            self.stats.count(Counter::PagesAdded);
         }
-        leaf.fill(slot, page);
-        self.stats.count(Counter::PagesAdded);
-        Ok(())
+        match new {
+            NewPage::Own(page) => {
+                leaf.fill(slot, page);
+                Ok(None)
+            }
+            NewPage::Cached(page) => {
+                leaf.mark(slot);
+                Ok(Some(page))
+            }
+        }
     }
 }
 
 /// Maps `page`. The caller holds the commit lock of its leaf.
-fn insert(fault: &mut VmFault<'_>, page: &SpacePage, access: Access) -> Result<(), Failure> {
-    match fault.insert_page(page.page(), access == Access::Write) {
+fn insert(fault: &mut VmFault<'_>, page: &PageRef, access: Access) -> Result<(), Failure> {
+    match fault.insert_page(page, access == Access::Write) {
         Ok(()) => Ok(()),
         Err(InsertError::NoTable) => Err(why_no_table()),
-        Err(InsertError::Refused) => {
-            // Another page's entry: a slot was filled before its zap.
-            kernel::warn_on!(true);
-            Err(Failure::NoRegion)
-        }
+        Err(InsertError::Refused) => Err(not_ours()),
     }
+}
+
+/// Another region's page is in the slot, or in the page table: a slot was
+/// filled before its zap. That is a bug.
+#[cold]
+fn not_ours() -> Failure {
+    kernel::warn_on!(true);
+    Failure::NoRegion
 }
 
 /// Why there was no page table for an entry: for lack of memory, or because an
@@ -168,7 +242,7 @@ fn why_no_table() -> Failure {
     if fatal_signal_pending() {
         // An access from the kernel would be made again and again.
         Failure::Killed
-    } else if SpacePage::new().is_ok() {
+    } else if SpacePage::zeroed().is_ok() {
         Failure::TableGone
     } else {
         Failure::NoMemory

@@ -13,6 +13,7 @@ use kernel::{
 };
 
 use super::{
+    backing::{Backing, FileRange},
     ops::{MapRequest, Placement, RemapRequest, Target},
     region::Attributes,
     space::{Space, SPACE_PAGES},
@@ -153,13 +154,13 @@ fn range_of(addr: u64, length: u64) -> Result<Interval> {
 
 impl Space {
     fn ioctl_map(&self, map: &mut faultline_map) -> Result {
-        if map.backing != FAULTLINE_BACKING_ANON || map.fd != -1 || map.offset != 0 {
-            return Err(EINVAL);
-        }
+        let placement = placement(map)?;
+        let protection = Protection::from_bits(map.prot).ok_or(EINVAL)?;
         let request = MapRequest {
-            placement: placement(map)?,
+            placement,
             attributes: Attributes {
-                protection: Protection::from_bits(map.prot).ok_or(EINVAL)?,
+                protection,
+                backing: backing(map, protection)?,
             },
         };
         map.addr = self.map(request)? << PAGE_SHIFT;
@@ -211,6 +212,7 @@ impl Space {
         let range = range_of(advise.addr, advise.length)?;
         match advise.advice {
             FAULTLINE_ADVISE_DONTNEED => self.discard_pages(range),
+            FAULTLINE_ADVISE_WILLNEED => self.populate(range),
             _ => Err(EINVAL),
         }
     }
@@ -224,8 +226,8 @@ impl Space {
         query.end = found.interval.end() << PAGE_SHIFT;
         query.generation = found.generation;
         query.prot = found.protection.bits();
-        query.backing = FAULTLINE_BACKING_ANON;
-        query.offset = 0;
+        query.backing = found.backing;
+        query.offset = found.file_page << PAGE_SHIFT;
         Ok(())
     }
 
@@ -256,6 +258,23 @@ impl Space {
         stats.pages = self.held.get();
         stats.max_pages = self.held.limit();
         stats
+    }
+}
+
+/// What the region is to be made of. May sleep; no lock is held yet.
+fn backing(map: &faultline_map, protection: Protection) -> Result<Backing> {
+    let range = FileRange {
+        fd: map.fd,
+        offset: map.offset,
+        length: map.length,
+    };
+    match map.backing {
+        FAULTLINE_BACKING_ANON if map.fd == -1 && map.offset == 0 => Ok(Backing::Anon),
+        FAULTLINE_BACKING_SHARED if map.offset % PAGE_SIZE == 0 => {
+            Backing::shared(range, protection)
+        }
+        FAULTLINE_BACKING_PRIVATE if map.offset % PAGE_SIZE == 0 => Backing::private(range),
+        _ => Err(EINVAL),
     }
 }
 

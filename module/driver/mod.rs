@@ -4,16 +4,20 @@
 //!
 //! Lock order, outermost first:
 //!
+//! 0. `inode_lock` of a memfd: write(2) takes faults with it held
 //! 1. `mmap_lock` or the lock of the window's area (held by the core when it
 //!    calls the fault handler)
 //! 2. `Space::lock`
-//! 3. a leaf's commit lock
-//! 4. the spin lock of the tree in `Space::regions`; what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
+//! 3. a leaf's commit lock, or what the page cache of a file takes to read a
+//!    page: `invalidate_lock`, a folio's lock
+//! 4. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks; the
+//!    spin lock of the tree in `Space::regions`
 //!
-//! Nobody who holds 2 or 3 touches user memory or takes 1: ioctl arguments are
+//! Nobody who holds 2 or 3 touches user memory or takes 0 or 1: ioctl arguments are
 //! copied in before and results out after. Memory is allocated under each of
 //! them, so no shrinker may wait for one.
 
+mod backing;
 pub(crate) mod device;
 mod directory;
 mod fault;

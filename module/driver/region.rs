@@ -12,23 +12,32 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
-use super::live::{self, Live};
+use super::{
+    backing::Backing,
+    live::{self, Live},
+};
 use crate::{
     kern::rcu_arc::RcuArc,
     portable::protection::Protection,
 };
 
 /// What the pages of a region have in common.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Attributes {
     /// What accesses may do.
     pub(crate) protection: Protection,
+    /// What the pages are made of.
+    pub(crate) backing: Backing,
 }
 
 impl Attributes {
-    /// Those of the same pages when they have moved.
-    pub(crate) fn moved(&self) -> Self {
-        self.clone()
+    /// Those of the same pages of the backing when they are so many pages further
+    /// up; down, as a wrapped negative number.
+    pub(crate) fn moved_up(&self, pages: u64) -> Self {
+        Self {
+            protection: self.protection,
+            backing: self.backing.moved_up(pages),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ counters! {
     FaultNoMemory => fault_no_memory,
     FaultRetried => fault_retried,
     FaultAgain => fault_again,
+    FaultNoPage => fault_no_page,
+    FaultIo => fault_io,
     Protects => protects,
     Remaps => remaps,
     Advises => advises,

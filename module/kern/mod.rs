@@ -7,8 +7,11 @@
 
 pub(crate) mod bindings;
 pub(crate) mod commit_lock;
+pub(crate) mod frozen;
+pub(crate) mod held_file;
 pub(crate) mod inode_file;
 pub(crate) mod page_count;
+pub(crate) mod page_ref;
 pub(crate) mod param;
 pub(crate) mod percpu;
 pub(crate) mod range_lock;

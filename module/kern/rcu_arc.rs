@@ -12,7 +12,10 @@ use kernel::{
     alloc::{AllocError, Flags, KBox},
     bindings,
     prelude::*,
-    sync::{atomic::Relaxed, Refcount},
+    sync::{
+        atomic::{Acquire, Relaxed},
+        Refcount,
+    },
     types::Opaque,
 };
 
@@ -107,6 +110,16 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         let inner = unsafe { NonNull::new_unchecked(value.cast()) };
         // INVARIANT: By the safety requirements.
         Self { inner }
+    }
+
+    /// Whether this is the only reference left, so that there will be no others.
+    ///
+    /// Only RCU readers that have found the object before may still look at it.
+    pub(crate) fn is_last(&self) -> bool {
+        // SAFETY: By the type invariants.
+        let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
+        // Acquire: pairs with the release in `drop` of the others.
+        refcount.as_atomic().load(Acquire) == 1
     }
 
     /// The pointer that [`RcuArc::into_raw`] would give, without giving up the reference.

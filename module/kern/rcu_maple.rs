@@ -47,6 +47,11 @@ impl<T> Removed<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.0[0].is_none()
     }
+
+    /// The objects, as often as they stood there.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = RcuArc<T>> {
+        self.0.into_iter().flatten()
+    }
 }
 
 /// Why nothing was stored.

@@ -3,7 +3,11 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/cpumask.h>
+#include <linux/dax.h>
+#include <linux/highmem.h>
+#include <linux/hugetlb.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/preempt.h>
 #include <trace/events/lock.h>
 
@@ -212,4 +216,168 @@ struct file *faultline_inode_file(void)
 void faultline_file_share_mapping(struct file *file, struct file *owner)
 {
 	file->f_mapping = owner->f_mapping;
+}
+
+void faultline_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+bool faultline_page_hwpoison(struct page *page)
+{
+	return PageHWPoison(page);
+}
+
+void faultline_mark_page_dirty(struct page *page)
+{
+	folio_mark_dirty(page_folio(page));
+}
+
+int faultline_copy_mc_page(struct page *to, struct page *from)
+{
+	return copy_mc_highpage(to, from);
+}
+
+void faultline_zero_page_from(struct page *page, unsigned int offset)
+{
+	zero_user_segment(page, offset, PAGE_SIZE);
+}
+
+bool faultline_file_is_readable(struct file *file)
+{
+	return file->f_mode & FMODE_READ;
+}
+
+bool faultline_file_is_writable(struct file *file)
+{
+	return file->f_mode & FMODE_WRITE;
+}
+
+bool faultline_file_is_regular(struct file *file)
+{
+	return S_ISREG(file_inode(file)->i_mode);
+}
+
+bool faultline_file_can_mmap(struct file *file)
+{
+	return can_mmap_file(file);
+}
+
+bool faultline_file_is_shmem(struct file *file)
+{
+	return shmem_file(file);
+}
+
+bool faultline_file_is_hugetlb(struct file *file)
+{
+	return is_file_hugepages(file);
+}
+
+bool faultline_file_is_dax(struct file *file)
+{
+	return dax_mapping(file->f_mapping);
+}
+
+bool faultline_file_is_internal(struct file *file)
+{
+	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
+}
+
+loff_t faultline_file_size(struct file *file)
+{
+	return i_size_read(file->f_mapping->host);
+}
+
+int faultline_inode_lock_killable(struct inode *inode)
+{
+	return inode_lock_killable(inode);
+}
+
+bool faultline_inode_trylock(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+void faultline_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+void faultline_shmem_freeze(struct inode *inode, bool freeze)
+{
+	shmem_freeze(inode, freeze);
+}
+
+bool faultline_shmem_is_frozen(struct inode *inode)
+{
+	return SHMEM_I(inode)->flags & SHMEM_F_MAPPING_FROZEN;
+}
+
+unsigned int faultline_shmem_seals(struct inode *inode)
+{
+	return SHMEM_I(inode)->seals;
+}
+
+int faultline_mapping_map_writable(struct inode *inode)
+{
+	return mapping_map_writable(inode->i_mapping);
+}
+
+void faultline_mapping_unmap_writable(struct inode *inode)
+{
+	mapping_unmap_writable(inode->i_mapping);
+}
+
+struct page *faultline_shmem_read_page(struct file *file, pgoff_t index)
+{
+	return shmem_read_mapping_page(file->f_mapping, index);
+}
+
+struct page *faultline_shmem_find_page(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+	int error;
+
+	error = shmem_get_folio(file->f_mapping->host, index, 0, &folio, SGP_READ);
+	if (error)
+		return ERR_PTR(error);
+	if (!folio)
+		return NULL;
+	folio_unlock(folio);
+	return folio_file_page(folio, index);
+}
+
+struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+
+	folio = filemap_get_folio(file->f_mapping, index);
+	if (IS_ERR(folio))
+		return NULL;
+	if (!folio_test_uptodate(folio)) {
+		folio_put(folio);
+		return NULL;
+	}
+	folio_mark_accessed(folio);
+	return folio_file_page(folio, index);
+}
+
+void faultline_readahead(struct file *file, pgoff_t index)
+{
+	page_cache_sync_readahead(file->f_mapping, &file->f_ra, file, index, 1);
+}
+
+void faultline_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
+void faultline_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
+}
+
+struct workqueue_struct *faultline_alloc_workqueue(void)
+{
+	return alloc_workqueue("faultline", WQ_UNBOUND, 0);
 }

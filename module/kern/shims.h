@@ -15,7 +15,9 @@
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 /* mutex */
@@ -91,6 +93,60 @@ struct file *faultline_inode_file(void);
 
 /* file->f_mapping = owner->f_mapping, in ->open only. */
 void faultline_file_share_mapping(struct file *file, struct file *owner);
+
+/* Pages: put_page(), PageHWPoison(), folio_mark_dirty(), copy_mc_highpage(), zero_user_segment() */
+void faultline_put_page(struct page *page);
+bool faultline_page_hwpoison(struct page *page);
+void faultline_mark_page_dirty(struct page *page);
+int faultline_copy_mc_page(struct page *to, struct page *from);
+void faultline_zero_page_from(struct page *page, unsigned int offset);
+
+/* FMODE_READ, FMODE_WRITE, S_ISREG(), can_mmap_file() */
+bool faultline_file_is_readable(struct file *file);
+bool faultline_file_is_writable(struct file *file);
+bool faultline_file_is_regular(struct file *file);
+bool faultline_file_can_mmap(struct file *file);
+
+/* shmem_file(), is_file_hugepages(), dax_mapping(), SB_KERNMOUNT */
+bool faultline_file_is_shmem(struct file *file);
+bool faultline_file_is_hugetlb(struct file *file);
+bool faultline_file_is_dax(struct file *file);
+bool faultline_file_is_internal(struct file *file);
+
+/* i_size_read() */
+loff_t faultline_file_size(struct file *file);
+
+/* inode_lock() */
+int faultline_inode_lock_killable(struct inode *inode);
+bool faultline_inode_trylock(struct inode *inode);
+void faultline_inode_unlock(struct inode *inode);
+
+/* For inodes of shmem: SHMEM_F_MAPPING_FROZEN, and the seals. Under inode_lock(). */
+void faultline_shmem_freeze(struct inode *inode, bool freeze);
+bool faultline_shmem_is_frozen(struct inode *inode);
+unsigned int faultline_shmem_seals(struct inode *inode);
+
+/* mapping_map_writable(inode->i_mapping) */
+int faultline_mapping_map_writable(struct inode *inode);
+void faultline_mapping_unmap_writable(struct inode *inode);
+
+/*
+ * Pages of a file, with a reference, or an error pointer.
+ *   shmem_read_page	shmem_read_mapping_page(): the file's page, made if it is a hole
+ *   shmem_find_page	shmem_get_folio(SGP_READ): NULL for a hole
+ *   find_uptodate_page	filemap_get_folio(): NULL if it is not there and up to date
+ */
+struct page *faultline_shmem_read_page(struct file *file, pgoff_t index);
+struct page *faultline_shmem_find_page(struct file *file, pgoff_t index);
+struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index);
+
+/* page_cache_sync_readahead() for a page; filemap_invalidate_lock_shared() */
+void faultline_readahead(struct file *file, pgoff_t index);
+void faultline_invalidate_lock_shared(struct address_space *mapping);
+void faultline_invalidate_unlock_shared(struct address_space *mapping);
+
+/* alloc_workqueue(), unbound */
+struct workqueue_struct *faultline_alloc_workqueue(void);
 
 /* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);

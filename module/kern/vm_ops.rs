@@ -9,11 +9,12 @@ use core::marker::PhantomData;
 use kernel::{
     bindings as c,
     mm::virt::VmaNew,
-    page::Page,
     prelude::*,
     sync::{Arc, ArcBorrow},
     types::ForeignOwnable,
 };
+
+use super::page_ref::PageRef;
 
 /// What a fault handler tells the core: a `vm_fault_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,8 @@ impl VmFault<'_> {
     /// own to the page.
     ///
     /// May sleep (page-table allocation).
-    pub(crate) fn insert_page(&mut self, page: &Page, write: bool) -> Result<(), InsertError> {
-        // SAFETY: By the type invariants; `page` is of order 0 and has references.
+    pub(crate) fn insert_page(&mut self, page: &PageRef, write: bool) -> Result<(), InsertError> {
+        // SAFETY: By the type invariants; `page` has a reference.
         let ret = unsafe { c::vmf_insert_page_mkwrite(self.vmf, page.as_ptr(), write) };
         match VmFaultResult(ret) {
             VmFaultResult::NOPAGE => Ok(()),

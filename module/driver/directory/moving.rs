@@ -7,7 +7,7 @@
 
 use kernel::{alloc::KVVec, prelude::*};
 
-use super::{position, slots_of, Directory, Leaf, SpacePage, LEAF_PAGES, LEAF_SHIFT};
+use super::{position, slots_of, Content, Directory, Leaf, LEAF_PAGES, LEAF_SHIFT};
 use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 /// All the memory that a move takes.
@@ -22,7 +22,7 @@ pub(crate) struct Move<'a> {
     to: u64,
     /// The leaves that get pages, in ascending order.
     leaves: KVVec<(usize, RcuArc<Leaf>)>,
-    buffer: KBox<[Option<SpacePage>; LEAF_PAGES]>,
+    buffer: KBox<[Option<Content>; LEAF_PAGES]>,
 }
 
 impl Directory {
@@ -36,7 +36,7 @@ impl Directory {
             // INVARIANT: None so far.
             leaves: KVVec::new(),
             buffer: KBox::init(
-                pin_init::init_array_from_fn(|_| None::<SpacePage>),
+                pin_init::init_array_from_fn(|_| None::<Content>),
                 GFP_KERNEL_ACCOUNT,
             )?,
         };
@@ -112,7 +112,7 @@ impl Move<'_> {
 
         let mut locked = leaf.lock();
         for slot in first..=last {
-            self.buffer[slot - first] = locked.take(slot);
+            self.buffer[slot - first] = locked.lift(slot);
         }
         self.directory.bury_if_empty(index, leaf, &mut locked);
         Some((base + first as u64, slots))
@@ -135,7 +135,7 @@ impl Move<'_> {
             let mut locked = leaf.lock();
             for page in here.start()..here.end() {
                 if let Some(found) = self.buffer[(page - to) as usize].take() {
-                    locked.fill((page - base) as usize, found);
+                    locked.put((page - base) as usize, found);
                     moved += 1;
                 }
             }

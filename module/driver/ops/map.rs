@@ -4,12 +4,14 @@
 
 use kernel::prelude::*;
 
-use super::super::{
-    region::{Attributes, Region},
-    regions::Effort,
-    space::{Space, SPACE_PAGES},
-    space_lock::Change,
-    stats::Counter,
+use super::{
+    super::{
+        region::{Attributes, Region},
+        regions::Effort,
+        space::{Space, SPACE_PAGES},
+        stats::Counter,
+    },
+    gone::Gone,
 };
 use crate::{
     kern::rcu_arc::RcuArc,
@@ -30,49 +32,55 @@ pub(in super::super) enum Placement {
 /// A checked MAP request.
 pub(in super::super) struct MapRequest {
     pub(in super::super) placement: Placement,
+    /// Those of a region at page 0.
     pub(in super::super) attributes: Attributes,
+}
+
+impl MapRequest {
+    /// The region, to be put at page `first`.
+    fn region_at(&self, first: u64) -> Result<RcuArc<Region>> {
+        Region::new(self.attributes.moved_up(first))
+    }
 }
 
 impl Space {
     /// Makes a region and returns its first page. `EEXIST`, `ENOMEM`, `EINTR`.
     /// May sleep.
     pub(in super::super) fn map(&self, request: MapRequest) -> Result<u64> {
-        let region = Region::new(request.attributes)?;
-        let first = match request.placement {
-            Placement::Lowest { hint, pages } => self.map_lowest(&region, hint, pages)?,
-            Placement::Fixed(range) => self.lock.write(range, |held| {
-                self.put_region(range, &region, held)
-            })?,
-            Placement::FixedNoReplace(range) => self.lock.write(range, |held| {
-                if self.regions.first_in(range).is_some() {
-                    return Err(EEXIST);
-                }
-                self.put_region(range, &region, held)
-            })?,
-        };
+        let mapped = self.map_placed(&request);
+        // No lock is held any more, and the region has a backing of its own.
+        request.attributes.backing.release();
+        let first = mapped?;
         self.stats.count(Counter::Maps);
         Ok(first)
     }
 
-    /// Puts the region in place of what is in `range`, and returns where.
-    fn put_region(
-        &self,
-        range: Interval,
-        region: &RcuArc<Region>,
-        held: &mut Change<'_>,
-    ) -> Result<u64> {
-        let effort = &mut Effort::MayFail;
-        self.replace_regions(range, region, effort, |page| held.done_below(page))?;
+    fn map_placed(&self, request: &MapRequest) -> Result<u64> {
+        let (range, may_replace) = match request.placement {
+            Placement::Lowest { hint, pages } => return self.map_lowest(request, hint, pages),
+            Placement::Fixed(range) => (range, true),
+            Placement::FixedNoReplace(range) => (range, false),
+        };
+        let mut gone = Gone::new();
+        self.lock.write(range, |held| {
+            if !may_replace && self.regions.first_in(range).is_some() {
+                return Err(EEXIST);
+            }
+            let region = request.region_at(range.start())?;
+            let effort = &mut Effort::MayFail;
+            let done = |page| held.done_below(page);
+            self.replace_regions(range, &region, effort, &mut gone, done)
+        })?;
         Ok(range.start())
     }
 
-    fn map_lowest(&self, region: &RcuArc<Region>, hint: u64, pages: u64) -> Result<u64> {
+    fn map_lowest(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<u64> {
         loop {
-            let insert = || self.insert_lowest(region, hint, pages);
+            let insert = || self.insert_lowest(request, hint, pages);
             if let Some(first) = self.lock.write_if_global(insert)? {
                 return first;
             }
-            if let Some(first) = self.insert_in_gap(region, hint, pages)? {
+            if let Some(first) = self.insert_in_gap(request, hint, pages)? {
                 return Ok(first);
             }
         }
@@ -82,13 +90,13 @@ impl Space {
     /// whole space.
     fn insert_lowest(
         &self,
-        region: &RcuArc<Region>,
+        request: &MapRequest,
         hint: u64,
         pages: u64,
     ) -> Result<u64> {
         loop {
             let gap = self.lowest_gap(hint, pages)?;
-            if self.regions.insert(gap, region)? {
+            if self.fill_gap(gap, request)? {
                 return Ok(gap.start());
             }
         }
@@ -99,22 +107,28 @@ impl Space {
     /// the interval was taken meanwhile, or the policy has changed.
     fn insert_in_gap(
         &self,
-        region: &RcuArc<Region>,
+        request: &MapRequest,
         hint: u64,
         pages: u64,
     ) -> Result<Option<u64>> {
         let mut from = hint;
         for step in BUSY_GAP_STEPS {
             let gap = self.lowest_gap(from, pages)?;
-            let fill = || self.regions.insert(gap, region);
+            let fill = || self.fill_gap(gap, request);
             match self.lock.write_if_no_writer(gap, fill)? {
                 Some(filled) => return Ok(filled?.then_some(gap.start())),
                 None => from = gap.start().saturating_add(pages.saturating_mul(step)),
             }
         }
         let gap = self.lowest_gap(hint, pages)?;
-        let filled = self.lock.write(gap, |_| self.regions.insert(gap, region))?;
+        let filled = self.lock.write(gap, |_| self.fill_gap(gap, request))?;
         Ok(filled.then_some(gap.start()))
+    }
+
+    /// Whether the gap, which the caller has locked, was one still; it has the
+    /// region now.
+    fn fill_gap(&self, gap: Interval, request: &MapRequest) -> Result<bool> {
+        self.regions.insert(gap, &request.region_at(gap.start())?)
     }
 
     /// The lowest free interval from `from` on, or else from 0 on. `ENOMEM` if

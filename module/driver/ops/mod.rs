@@ -6,6 +6,7 @@
 //! its first change.
 
 mod advise;
+mod gone;
 mod map;
 mod protect;
 mod query;
@@ -17,6 +18,7 @@ pub(super) use remap::{RemapRequest, Target};
 
 use kernel::prelude::*;
 
+use self::gone::Gone;
 use super::{
     region::Region,
     regions::{Effort, Stored},
@@ -25,19 +27,22 @@ use super::{
 use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 impl Space {
-    /// Removes all regions of `range` and discards their pages. `done` is called
-    /// with the page up to which that is done. `ENOMEM` if it may fail. May sleep.
+    /// Removes all regions of `range`, to `gone`, and discards their pages. `done`
+    /// is called with the page up to which that is done. `ENOMEM` if it may fail.
+    /// May sleep.
     fn remove_regions(
         &self,
         range: Interval,
         effort: &mut Effort,
+        gone: &mut Gone,
         mut done: impl FnMut(u64),
     ) -> Result {
         let mut rest = Some(range);
         while let Some(todo) = rest {
             let stored = self.regions.remove(todo, *effort)?;
             rest = range.above(stored.end);
-            self.discard_stored(todo, stored, effort, &mut done);
+            *effort = Effort::MustSucceed;
+            self.discard_stored(todo, stored, gone, &mut done);
         }
         Ok(())
     }
@@ -49,6 +54,7 @@ impl Space {
         range: Interval,
         new: &RcuArc<Region>,
         effort: &mut Effort,
+        gone: &mut Gone,
         mut done: impl FnMut(u64),
     ) -> Result {
         let mut rest = Some(range);
@@ -56,7 +62,8 @@ impl Space {
             // What it has of the range already grows by the next part.
             let stored = self.regions.replace(range, new, *effort)?;
             rest = range.above(stored.end);
-            self.discard_stored(todo, stored, effort, &mut done);
+            *effort = Effort::MustSucceed;
+            self.discard_stored(todo, stored, gone, &mut done);
         }
         Ok(())
     }
@@ -66,17 +73,16 @@ impl Space {
         &self,
         todo: Interval,
         stored: Stored,
-        effort: &mut Effort,
+        gone: &mut Gone,
         done: &mut impl FnMut(u64),
     ) {
-        *effort = Effort::MustSucceed;
         // Where there was no region there are no pages.
         if !stored.removed.is_empty() {
             if let Some(part) = todo.below(stored.end) {
                 self.discard(part, done);
             }
         }
-        // The regions that were there, and the files that they hold, go here.
+        gone.add(stored.removed);
     }
 
     /// How many regions reach beyond the start or the end of `range`: so many

@@ -32,7 +32,7 @@ impl Space {
     /// `EINTR`. May sleep.
     pub(in super::super) fn protect(&self, range: Interval, protection: Protection) -> Result {
         self.lock.write(range, |held| {
-            self.must_be_covered(range)?;
+            self.must_allow(range, protection)?;
             let runs = self.runs_with(range, protection)?;
             if runs.len() > 1 {
                 self.must_have_room(self.cuts(range))?;
@@ -43,12 +43,16 @@ impl Space {
         Ok(())
     }
 
-    /// `ENOMEM` if there is a hole in `range`, which the caller has locked.
-    pub(super) fn must_be_covered(&self, range: Interval) -> Result {
+    /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or
+    /// `EACCES` if a region may not have the protection: what comes first.
+    fn must_allow(&self, range: Interval, protection: Protection) -> Result {
         let mut next = range.start();
         for piece in self.regions.pieces(range) {
             if piece.interval.start() != next {
-                break;
+                return Err(ENOMEM);
+            }
+            if !piece.attributes.backing.may_have(protection) {
+                return Err(EACCES);
             }
             next = piece.interval.end();
         }
@@ -62,7 +66,10 @@ impl Space {
     /// What is to be stored, with all the memory it takes but the tree's.
     fn runs_with(&self, range: Interval, protection: Protection) -> Result<KVVec<Run>> {
         let mut runs = KVVec::new();
-        let change = |_: &Attributes| Attributes { protection };
+        let change = |old: &Attributes| Attributes {
+            protection,
+            backing: old.backing.clone(),
+        };
         for run in plan::runs(self.regions.pieces(range), change) {
             if run.is_new {
                 let Piece {

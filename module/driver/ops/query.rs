@@ -12,6 +12,10 @@ pub(in super::super) struct Found {
     pub(in super::super) interval: Interval,
     pub(in super::super) protection: Protection,
     pub(in super::super) generation: u64,
+    /// `FAULTLINE_BACKING_*`
+    pub(in super::super) backing: u32,
+    /// The page of the backing file at the start of the interval.
+    pub(in super::super) file_page: u64,
 }
 
 impl Space {
@@ -33,6 +37,8 @@ impl Space {
             interval,
             protection: region.attributes.protection,
             generation: region.generation,
+            backing: region.attributes.backing.number(),
+            file_page: region.attributes.backing.file_page(interval.start()),
         })
     }
 }

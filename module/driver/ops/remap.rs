@@ -4,11 +4,14 @@
 
 use kernel::{alloc::KVVec, prelude::*};
 
-use super::super::{
-    region::{Attributes, Region},
-    regions::Effort,
-    space::{Space, SPACE_PAGES},
-    stats::Counter,
+use super::{
+    super::{
+        region::{Attributes, Region},
+        regions::Effort,
+        space::{Space, SPACE_PAGES},
+        stats::Counter,
+    },
+    gone::Gone,
 };
 use crate::{
     kern::{range_lock::Pages, rcu_arc::RcuArc},
@@ -64,9 +67,10 @@ impl Space {
     fn shrink(&self, old: Interval, new_pages: u64) -> Result<u64> {
         self.regions.at(old.start(), |_| ()).ok_or(EFAULT)?;
         if let Some(tail) = old.above(old.start() + new_pages) {
+            let mut gone = Gone::new();
             self.lock.write(tail, |held| {
                 let effort = &mut Effort::MayFail;
-                self.remove_regions(tail, effort, |page| held.done_below(page))
+                self.remove_regions(tail, effort, &mut gone, |page| held.done_below(page))
             })?;
         }
         Ok(old.start())
@@ -107,11 +111,12 @@ impl Space {
             let gap = self.lowest_gap(0, new_pages)?;
             // A gap that has old pages in it is none: `old` has lost its region.
             let pages = Pages::two(old, gap).ok_or(EFAULT)?;
+            let mut gone = Gone::new();
             let moved = self.lock.write(pages, |_| {
                 if self.regions.first_in(gap).is_some() {
                     return Ok(false);
                 }
-                self.move_locked(old, gap).map(|()| true)
+                self.move_locked(old, gap, &mut gone).map(|()| true)
             })?;
             if moved {
                 return Ok(gap.start());
@@ -122,12 +127,13 @@ impl Space {
     /// Moves to `new`, in place of what is there. `EINVAL` if they overlap.
     fn move_to(&self, old: Interval, new: Interval) -> Result {
         let pages = Pages::two(old, new).ok_or(EINVAL)?;
-        self.lock.write(pages, |_| self.move_locked(old, new))
+        let mut gone = Gone::new();
+        self.lock.write(pages, |_| self.move_locked(old, new, &mut gone))
     }
 
     /// Both ranges are locked, to the end: what is moved is nowhere to be seen
     /// until it has arrived.
-    fn move_locked(&self, old: Interval, new: Interval) -> Result {
+    fn move_locked(&self, old: Interval, new: Interval, gone: &mut Gone) -> Result {
         let head = old.below(old.start() + new.pages()).ok_or(EINVAL)?;
         let tail = old.above(head.end());
         let movers = self.movers(head, new, old.pages() == new.pages())?;
@@ -137,10 +143,10 @@ impl Space {
         // Nothing behind the first store fails.
         let effort = &mut Effort::MayFail;
         for (to, _) in movers.iter() {
-            self.remove_regions(*to, effort, |_| ())?;
+            self.remove_regions(*to, effort, gone, |_| ())?;
         }
         if let Some(tail) = tail {
-            self.remove_regions(tail, effort, |_| ())?;
+            self.remove_regions(tail, effort, gone, |_| ())?;
         }
         self.remove_only_regions(head, effort)?;
         let moved = pages.carry_out(|first, count| self.zap(first, count));
@@ -154,10 +160,11 @@ impl Space {
     /// What becomes of the regions of `head`. `EFAULT` unless there is one at the
     /// first page; unless `several` may move, it must have all pages.
     fn movers(&self, head: Interval, new: Interval, several: bool) -> Result<Movers> {
+        let up = new.start().wrapping_sub(head.start());
         if !several {
             let (_, attributes) = self.region_with(head)?;
             let mut movers = Movers::with_capacity(1, GFP_KERNEL_ACCOUNT)?;
-            let region = Region::new(attributes.moved())?;
+            let region = Region::new(attributes.moved_up(up))?;
             movers.push((new, region), GFP_KERNEL_ACCOUNT)?;
             return Ok(movers);
         }
@@ -170,7 +177,7 @@ impl Space {
         {
             let start = interval.start() - head.start() + new.start();
             let to = Interval::new(start, start + interval.pages()).ok_or(EINVAL)?;
-            let region = Region::new(attributes.moved())?;
+            let region = Region::new(attributes.moved_up(up))?;
             movers.push((to, region), GFP_KERNEL_ACCOUNT)?;
         }
         Ok(movers)

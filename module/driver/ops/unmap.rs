@@ -4,18 +4,22 @@
 
 use kernel::prelude::*;
 
-use super::super::{regions::Effort, space::Space, stats::Counter};
+use super::{
+    super::{regions::Effort, space::Space, stats::Counter},
+    gone::Gone,
+};
 use crate::portable::interval::Interval;
 
 impl Space {
     /// Removes all regions of `range`. When it has returned, no CPU can use a
     /// translation of theirs. `ENOMEM`, `EINTR`. May sleep.
     pub(in super::super) fn unmap(&self, range: Interval) -> Result {
+        let mut gone = Gone::new();
         self.lock.write(range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
             let effort = &mut Effort::MayFail;
-            self.remove_regions(range, effort, |page| held.done_below(page))
+            self.remove_regions(range, effort, &mut gone, |page| held.done_below(page))
         })?;
         self.stats.count(Counter::Unmaps);
         Ok(())

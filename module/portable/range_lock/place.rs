@@ -49,6 +49,7 @@ impl Place {
 
     #[inline]
     const fn behind_root(number: u16) -> Self {
+        // It does not saturate: see the assertion in `of`.
         Self(Self::ROOT.0.saturating_add(number))
     }
 

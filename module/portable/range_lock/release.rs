@@ -47,7 +47,8 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
         grants.publish();
     }
 
-    /// The caller holds the spin locks of the parts that change.
+    /// The caller holds the spin locks of the parts that change; `parts` are placed
+    /// parts of this request.
     #[inline]
     fn trim_locked<'p>(
         &self,
@@ -117,7 +118,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
         }
     }
 
-    /// Gives back what is in several shards.
+    /// Gives back any number of parts, in any places.
     fn release_many(&self) {
         if self.placed().next().is_some() {
             self.trim(|_| None);

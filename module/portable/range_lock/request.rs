@@ -217,8 +217,8 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     fn add_part(&mut self, interval: Interval) {
         let part = Part::new(interval, Place::of::<D, S>(interval));
         self.parts[self.parts_len].write(part);
-        // INVARIANT: Just initialised. It enters its tree before anything else
-        // happens with the request.
+        // INVARIANT: Just initialised. Before anything else happens with the
+        // request it enters its tree, or loses its place.
         self.parts_len += 1;
     }
 
@@ -251,12 +251,13 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         }
     }
 
-    /// Gets in line in several shards.
+    /// Gets in line with any number of parts, in any places.
     fn enter_many(&self) -> Turn {
         self.enter(self.lock.lock_places(self.parts()), self.placed())
     }
 
-    /// Gets in line with all parts, and releases the spin locks.
+    /// Gets in line with all parts, and releases the spin locks. `parts` are all
+    /// that are placed, and `locked` has the spin locks of their places.
     #[inline]
     fn enter<'p>(
         &self,
@@ -313,6 +314,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         for (part, place) in parts {
             let interval = part.node.interval();
             self.lock.for_each_related(place, |trees| {
+                // Not called for nothing: most are empty.
                 if !trees.is_empty() {
                     pending += trees.count_conflicts(interval, mode);
                 }
@@ -321,7 +323,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         pending
     }
 
-    /// Puts the parts into the trees.
+    /// Puts the parts into the trees. `parts` and `locked` are as for `enter`.
     #[inline]
     fn insert<'p>(
         &self,
@@ -330,8 +332,8 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     ) {
         self.waiter.number.set(locked.next_number());
         for (part, place) in parts {
-            // SAFETY: The spin locks are held; part and waiter are pinned and
-            // shared, and taken out before their end (see `Drop`).
+            // SAFETY: The spin locks are held; part and waiter are those of this
+            // request: pinned, shared, and taken out before their end (see `Drop`).
             unsafe { self.lock.trees(place).insert(part, &self.waiter) };
         }
     }
@@ -351,11 +353,11 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 #[cfg(test)]
 impl<const D: usize, const S: usize> Request<'_, D, S> {
     pub(super) fn enter_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) {
-        let this = self.prepare(ranges, mode);
-        let locked = this.lock.lock_places(this.parts());
-        if this.enter(locked, this.placed()) == Turn::Now {
-            this.waiter.granted.store(1, Relaxed);
+        let queued = self.queue::<()>(ranges, mode);
+        if !queued.must_wait() {
+            queued.request().waiter.granted.store(1, Relaxed);
         }
+        core::mem::forget(queued);
     }
 
     pub(super) fn try_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> bool {
@@ -375,6 +377,13 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
         }
         core::mem::forget(queued);
         true
+    }
+
+    /// How many parts stand in trees. The others are as tidy as trees expect.
+    pub(super) fn placed_for_test(&self) -> usize {
+        let lost = self.parts().filter(|part| part.place.get().is_none());
+        lost.for_each(|part| part.node.check_alone());
+        self.placed().count()
     }
 
     pub(super) fn is_granted_for_test(&self) -> bool {

@@ -86,6 +86,17 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
         empty
     }
 
+    /// How many parts stand here, in trees that are as they should be.
+    #[cfg(test)]
+    pub(super) fn check_trees(&self) -> usize {
+        let mut all = Spans::none();
+        all.add(Place::ROOT.shards::<D, S>());
+        let _locked = self.lock_shards(all);
+        let mut parts = 0;
+        self.for_each_related(Place::ROOT, |trees| parts += trees.check());
+        parts
+    }
+
     #[inline]
     pub(super) fn trees(&self, place: Place) -> &Trees {
         match place.kind::<D>() {
@@ -127,13 +138,7 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     /// Takes the spin lock of a shard, of this index over all domains.
     #[inline]
     pub(super) fn lock_shard(&self, index: u16) -> Locked<'_, One, D, S> {
-        let no_preempt = NoPreempt::new();
-        self.shard(index).lock.lock();
-        Locked {
-            lock: self,
-            shards: One(index),
-            _no_preempt: no_preempt,
-        }
+        self.lock_shards(One(index))
     }
 
     /// Takes the spin locks of the places of `parts`, in ascending order.
@@ -149,11 +154,16 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
         if is_busted(Bug::FirstSpinLockOnly) {
             spans.keep_first();
         }
+        self.lock_shards(spans)
+    }
+
+    #[inline]
+    fn lock_shards<T: Set>(&self, shards: T) -> Locked<'_, T, D, S> {
         let no_preempt = NoPreempt::new();
-        spans.for_each(|index| self.shard(index).lock.lock());
+        shards.for_each(|index| self.shard(index).lock.lock());
         Locked {
             lock: self,
-            shards: spans,
+            shards,
             _no_preempt: no_preempt,
         }
     }

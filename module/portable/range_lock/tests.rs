@@ -68,6 +68,8 @@ enum Step {
     ReleaseFrom(usize, usize),
     Downgrade(usize),
     Leave(usize),
+    /// A guard, or a place in the line, is leaked, and its request made again.
+    Again(usize, Mode, (usize, usize), Option<(usize, usize)>),
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
@@ -94,12 +96,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (which(), mark()).prop_map(|(w, m)| Step::ReleaseFrom(w, m)),
         1 => which().prop_map(Step::Downgrade),
         2 => which().prop_map(Step::Leave),
+        1 => (which(), request()).prop_map(|(w, (m, a, b))| Step::Again(w, m, a, b)),
     ]
 }
 
 /// A request, and what the oracle knows of it.
 struct Entry<'l> {
-    request: Pin<Box<Request<'l, DOMAINS, SHARDS>>>,
+    request: Pooled<'l>,
     mode: Mode,
     atoms: Atoms,
 }
@@ -108,9 +111,32 @@ struct Entry<'l> {
 struct World<'l> {
     lock: &'l Lock,
     entries: Vec<Entry<'l>>,
+    /// Requests that have been used, and are nowhere now.
+    pool: Vec<Pooled<'l>>,
 }
 
-impl World<'_> {
+type Pooled<'l> = Pin<Box<Request<'l, DOMAINS, SHARDS>>>;
+
+impl<'l> World<'l> {
+    fn new(lock: &'l Lock) -> Self {
+        Self {
+            lock,
+            entries: Vec::new(),
+            pool: Vec::new(),
+        }
+    }
+
+    /// One that was used before, if there is any.
+    fn request(&mut self) -> Pooled<'l> {
+        let used = self.pool.pop();
+        used.unwrap_or_else(|| Box::pin(Request::new(self.lock)))
+    }
+
+    fn give_back(&mut self, request: Pooled<'l>) {
+        assert_eq!(request.placed_for_test(), 0);
+        self.pool.push(request);
+    }
+
     /// Whether an earlier entry than number `at` is in conflict with these.
     fn blocked(&self, at: usize, mode: Mode, atoms: Atoms) -> bool {
         self.entries[..at]
@@ -144,46 +170,32 @@ impl World<'_> {
         match step {
             Step::Enter(mode, a, b) => {
                 let (ranges, atoms) = Self::ranges(a, b);
-                let mut request = Box::pin(Request::new(self.lock));
+                let mut request = self.request();
                 request.as_mut().enter_for_test(ranges, mode);
-                self.entries.push(Entry {
-                    request,
-                    mode,
-                    atoms,
-                });
+                self.stands(true, request, mode, atoms);
             }
             Step::Try(mode, a, b) => {
                 let (ranges, atoms) = Self::ranges(a, b);
-                let mut request = Box::pin(Request::new(self.lock));
+                let mut request = self.request();
                 let got = request.as_mut().try_for_test(ranges, mode);
                 let expected = !self.blocked(self.entries.len(), mode, atoms);
                 assert_eq!(got, expected, "try");
-                if got {
-                    self.entries.push(Entry {
-                        request,
-                        mode,
-                        atoms,
-                    });
-                }
+                self.stands(got, request, mode, atoms);
             }
             Step::BehindReaders(a, b) => {
                 let (ranges, atoms) = Self::ranges(a, b);
-                let mut request = Box::pin(Request::new(self.lock));
+                let mut request = self.request();
                 let got = request.as_mut().enter_behind_readers_for_test(ranges);
                 // What a reader would wait for are the writers.
                 let expected = !self.blocked(self.entries.len(), Mode::Read, atoms);
                 assert_eq!(got, expected, "behind readers");
-                if got {
-                    self.entries.push(Entry {
-                        request,
-                        mode: Mode::Write,
-                        atoms,
-                    });
-                }
+                self.stands(got, request, Mode::Write, atoms);
             }
             Step::Release(which) => {
                 if let Some(at) = self.pick(which, true) {
-                    self.entries.remove(at).request.release_all();
+                    let request = self.entries.remove(at).request;
+                    request.release_all();
+                    self.give_back(request);
                 }
             }
             Step::ReleaseBelow(which, mark) => {
@@ -213,8 +225,29 @@ impl World<'_> {
                 if let Some(at) = self.pick(which, false) {
                     let entry = self.entries.remove(at);
                     assert!(entry.request.leave().is_err(), "it was not granted");
+                    self.give_back(entry.request);
                 }
             }
+            Step::Again(which, mode, a, b) => {
+                let len = self.entries.len();
+                if len != 0 {
+                    let leaked = self.entries.remove(which % len).request;
+                    self.pool.push(leaked);
+                    self.apply(Step::Enter(mode, a, b));
+                }
+            }
+        }
+    }
+
+    /// `request` stands in the line now, or it does not.
+    fn stands(&mut self, got: bool, request: Pooled<'l>, mode: Mode, atoms: Atoms) {
+        match got {
+            false => self.give_back(request),
+            true => self.entries.push(Entry {
+                request,
+                mode,
+                atoms,
+            }),
         }
     }
 
@@ -229,6 +262,12 @@ impl World<'_> {
     }
 
     fn check(&self) {
+        let placed = self.entries.iter().map(|e| e.request.placed_for_test());
+        assert_eq!(
+            self.lock.check_trees(),
+            placed.sum::<usize>(),
+            "parts in trees"
+        );
         for (at, entry) in self.entries.iter().enumerate() {
             assert_eq!(
                 entry.request.is_granted_for_test(),
@@ -271,7 +310,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60)
     ) {
         let lock = Lock::new();
-        let mut world = World { lock: &lock, entries: Vec::new() };
+        let mut world = World::new(&lock);
         for step in steps {
             world.apply(step);
             world.check();
@@ -289,7 +328,7 @@ proptest! {
         steps in prop::collection::vec(step(), 2000)
     ) {
         let lock = Lock::new();
-        let mut world = World { lock: &lock, entries: Vec::new() };
+        let mut world = World::new(&lock);
         for (n, step) in steps.into_iter().enumerate() {
             if world.entries.len() >= CROWD {
                 world.apply(Step::Release(n));
@@ -311,6 +350,28 @@ fn a_leaked_guard_is_released_with_its_request() {
     assert!(lock.is_empty());
     let request = core::pin::pin!(Request::new(&lock));
     assert!(request.try_write(between(0, 4)).is_some());
+}
+
+/// The leaked guard is of a request that had waited before, so there is nobody
+/// any more who grants it.
+#[test]
+fn a_guard_leaked_after_a_wait_is_released_with_its_request() {
+    let lock = Lock::new();
+    std::thread::scope(|scope| {
+        let holder = core::pin::pin!(Request::new(&lock));
+        let held = holder.write(between(0, 1));
+        let waiting = scope.spawn(|| {
+            let mut request = core::pin::pin!(Request::new(&lock));
+            drop(request.as_mut().write(between(0, 1)));
+            core::mem::forget(request.as_mut().write(between(2, 3)));
+        });
+        while lock.check_trees() < 2 {
+            std::thread::yield_now();
+        }
+        drop(held);
+        waiting.join().unwrap();
+    });
+    assert!(lock.is_empty());
 }
 
 #[test]

@@ -195,12 +195,13 @@ impl Tree {
         };
         let parent = node.parent.get();
         self.replace_child(parent, old, only);
+        // INVARIANT: Else it was alone: it has neither, and its `max_end` is its end.
         if parent.is_some() || only.is_some() {
             self.close_gap(node, parent, only);
         }
     }
 
-    /// Lets `only`, what was below `node`, and `parent` forget it.
+    /// Joins `only`, what was below `node`, to `parent`, and lets `node` forget them.
     fn close_gap(&self, node: &Node, parent: Link, only: Link) {
         if let Some(child) = only {
             self.get(child).parent.set(parent);
@@ -351,5 +352,43 @@ impl Tree {
                 return Some(link);
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Tree {
+    /// How many nodes there are, all of them linked and ordered as they should be.
+    pub(super) fn check(&self) -> usize {
+        self.check_below(self.root.get(), None).0
+    }
+
+    /// The number of nodes from `link` down, and their greatest end.
+    fn check_below(&self, link: Link, parent: Link) -> (usize, u64) {
+        let Some(this) = link else { return (0, 0) };
+        let node = self.get(this);
+        assert_eq!(node.parent.get(), parent, "parent");
+        let [left, right] = [0, 1].map(|side| node.children[side].get());
+        for child in [left, right].into_iter().flatten() {
+            assert!(
+                self.get(child).priority.get() <= node.priority.get(),
+                "heap"
+            );
+        }
+        assert!(left.is_none_or(|child| self.get(child).start.get() <= node.start.get()));
+        assert!(right.is_none_or(|child| self.get(child).start.get() >= node.start.get()));
+        let (left, right) = (self.check_below(left, link), self.check_below(right, link));
+        let max_end = node.end.get().max(left.1).max(right.1);
+        assert_eq!(node.max_end.get(), max_end, "greatest end");
+        (1 + left.0 + right.0, max_end)
+    }
+}
+
+#[cfg(test)]
+impl Node {
+    /// It is in no tree, and says so.
+    pub(super) fn check_alone(&self) {
+        assert!(self.parent.get().is_none(), "parent");
+        assert!(self.children.iter().all(|child| child.get().is_none()));
+        assert_eq!(self.max_end.get(), self.end.get(), "greatest end");
     }
 }

@@ -305,3 +305,11 @@ const fn mix(number: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x ^ (x >> 27)
 }
+
+#[cfg(test)]
+impl Trees {
+    /// How many parts stand here, in trees that are as they should be.
+    pub(super) fn check(&self) -> usize {
+        self.readers.check() + self.writers.check()
+    }
+}

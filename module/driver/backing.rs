@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Backings: what the pages of a region are made of.
+//!
+//! | backing | a page is | its slot has | reference to the page |
+//! | --- | --- | --- | --- |
+//! | `ANON` | zeroed at first touch | the page | the slot's |
+//! | `SHARED` | the memfd's page, looked up in its cache at each fault | a mark | each entry's |
+//! | `PRIVATE` | copied from the file at first touch | the page | the slot's |
+//!
+//! The slot of a `SHARED` page has no reference to it: `kern/frozen.rs` says why
+//! none is needed, and with one a read-only region would hold off
+//! `F_SEAL_WRITE`, which waits for all references that are not entries.
+
+use kernel::{prelude::*, sync::Arc};
+
+use super::directory::SpacePage;
+use crate::{
+    kern::{
+        frozen::{FrozenMemfd, Hold, Writing},
+        held_file::{HeldFile, ReadError, Want},
+        page_ref::PageRef,
+        uapi,
+    },
+    portable::protection::{Access, Protection},
+};
+
+/// What the pages of a region are made of.
+///
+/// Two are equal if their regions could be parts of one region: the same open
+/// file, with the same rights, each page at the same place in it.
+///
+/// `delta` is the page of the file minus the page of the space, wrapping: it is
+/// the same for every part of a region.
+#[derive(Clone)]
+pub(crate) enum Backing {
+    /// Zeroes.
+    Anon,
+    /// The pages of a memfd.
+    Shared { memfd: Hold, delta: u64 },
+    /// Copies of the pages of a file.
+    Private { file: Arc<HeldFile>, delta: u64 },
+}
+
+/// The last byte of any file, and one more.
+const FILE_END: u64 = i64::MAX as u64;
+
+/// A part of a file that is to back a region, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct FileRange {
+    pub(crate) fd: i32,
+    /// Page aligned.
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
+impl FileRange {
+    /// The file, open for reading. `EOVERFLOW` if the range goes beyond any
+    /// file, `EBADF`, `EACCES`, and what security modules say. May sleep.
+    fn open(self) -> Result<HeldFile> {
+        let file = HeldFile::from_fd(self.fd)?;
+        if !file.is_open_for(Want::Read) {
+            return Err(EACCES);
+        }
+        let end = self.offset.checked_add(self.length);
+        if end.is_none_or(|end| end > FILE_END) {
+            return Err(EOVERFLOW);
+        }
+        file.verify(Want::Read, self.offset, self.length)?;
+        Ok(file)
+    }
+
+    /// The delta of a region at page 0.
+    fn delta(self) -> u64 {
+        self.offset >> crate::portable::interval::PAGE_SHIFT
+    }
+}
+
+impl Backing {
+    /// The pages of a memfd, for a region at page 0 with `protection`: see the
+    /// errors of MAP. May sleep; the caller holds nothing that a fault takes.
+    pub(crate) fn shared(range: FileRange, protection: Protection) -> Result<Self> {
+        let file = range.open()?;
+        if !file.is_memfd() {
+            return Err(ENODEV);
+        }
+        let writing = if protection.allows(Access::Write) {
+            file.verify(Want::Write, range.offset, range.length)?;
+            Writing::Needed
+        } else {
+            Writing::IfAllowed
+        };
+        Ok(Self::Shared {
+            memfd: Hold::new(file, writing)?,
+            delta: range.delta(),
+        })
+    }
+
+    /// Copies of a file's pages, for a region at page 0: see the errors of MAP.
+    /// May sleep.
+    pub(crate) fn private(range: FileRange) -> Result<Self> {
+        let file = range.open()?;
+        if !file.has_cached_pages() {
+            return Err(ENODEV);
+        }
+        Ok(Self::Private {
+            file: Arc::new(file, GFP_KERNEL_ACCOUNT)?,
+            delta: range.delta(),
+        })
+    }
+
+    /// The backing of the same pages of the file, `pages` further up in the
+    /// space; down, as a wrapped negative number.
+    pub(crate) fn moved_up(&self, pages: u64) -> Self {
+        let mut moved = self.clone();
+        match &mut moved {
+            Self::Anon => (),
+            Self::Shared { delta, .. } | Self::Private { delta, .. } => {
+                *delta = delta.wrapping_sub(pages);
+            }
+        }
+        moved
+    }
+
+    /// Whether a region with this backing may have `protection`.
+    pub(crate) fn may_have(&self, protection: Protection) -> bool {
+        match self {
+            Self::Shared { memfd, .. } => memfd.may_write() || !protection.allows(Access::Write),
+            Self::Anon | Self::Private { .. } => true,
+        }
+    }
+
+    /// The page of the file that stands at page `page` of the space; 0 for `Anon`.
+    pub(crate) fn file_page(&self, page: u64) -> u64 {
+        match self {
+            Self::Anon => 0,
+            Self::Shared { delta, .. } | Self::Private { delta, .. } => page.wrapping_add(*delta),
+        }
+    }
+
+    /// The `FAULTLINE_BACKING_*` value.
+    pub(crate) fn number(&self) -> u32 {
+        match self {
+            Self::Anon => uapi::FAULTLINE_BACKING_ANON,
+            Self::Shared { .. } => uapi::FAULTLINE_BACKING_SHARED,
+            Self::Private { .. } => uapi::FAULTLINE_BACKING_PRIVATE,
+        }
+    }
+
+    /// Where page `page` of the space comes from. Does not sleep, so it can be
+    /// asked under RCU; what is returned can be used behind it.
+    pub(crate) fn source(&self, page: u64) -> Source {
+        let index = self.file_page(page);
+        match self {
+            Self::Anon => Source::Zero,
+            Self::Shared { memfd, .. } => Source::Shared(memfd.memfd().clone(), index),
+            Self::Private { file, .. } => Source::Private(file.clone(), index),
+        }
+    }
+
+    /// Whether there is anything to [`release`](Self::release).
+    pub(crate) fn holds_file(&self) -> bool {
+        matches!(self, Self::Shared { .. })
+    }
+
+    /// Gives up what the region of this backing holds of its file: to be called
+    /// once the region is removed and its pages are discarded. Without it, that
+    /// is done when the region is freed, a moment later. May sleep; the caller
+    /// holds nothing that a fault takes.
+    pub(crate) fn release(&self) {
+        if let Self::Shared { memfd, .. } = self {
+            memfd.release();
+        }
+    }
+}
+
+impl PartialEq for Backing {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Anon, Self::Anon) => true,
+            (Self::Shared { memfd: a, delta: x }, Self::Shared { memfd: b, delta: y }) => {
+                a.is_alike(b) && x == y
+            }
+            (Self::Private { file: a, delta: x }, Self::Private { file: b, delta: y }) => {
+                a.is_same_open(b) && x == y
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where one page of a region comes from.
+pub(crate) enum Source {
+    /// Zeroes.
+    Zero,
+    /// A page of a memfd.
+    Shared(Arc<FrozenMemfd>, u64),
+    /// A copy of a page of a file.
+    Private(Arc<HeldFile>, u64),
+}
+
+/// A page for a slot.
+pub(crate) enum NewPage {
+    /// To be put into the slot.
+    Own(SpacePage),
+    /// A page of a memfd: the slot is only marked.
+    Cached(PageRef),
+}
+
+impl Source {
+    /// Whether the page belongs to the page cache, which has to be asked for it
+    /// at each fault.
+    pub(crate) fn is_cached(&self) -> bool {
+        matches!(self, Self::Shared(..))
+    }
+
+    /// The page, which `access` can be made to. May sleep and do I/O: the
+    /// caller has locked the page in the space, so that its region stays, but
+    /// no leaf. Charged to the memory cgroup.
+    pub(crate) fn get(&self, access: Access) -> Result<NewPage, ReadError> {
+        match self {
+            Self::Zero => SpacePage::zeroed()
+                .map(NewPage::Own)
+                .map_err(|_| ReadError::NoMemory),
+            Self::Shared(memfd, index) => {
+                let want = match access {
+                    Access::Read => Want::Read,
+                    Access::Write => Want::Write,
+                };
+                memfd.page(*index, want).map(NewPage::Cached)
+            }
+            Self::Private(file, index) => file
+                .copy_page(*index)
+                .map(|page| NewPage::Own(SpacePage::new(page))),
+        }
+    }
+}
