@@ -2,13 +2,12 @@
 //! Regions over a memfd: its very pages, in every view of it.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
-use crate::selftest::files::{Scratch, get, holds, memfd, put, shared, stamp};
+use crate::selftest::files::{get, holds, memfd, put, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{AMPLE, Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::gup::{pipe, read_remote, splice_pages};
@@ -31,7 +30,6 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "shared":
     protection_is_the_regions,
     pages_count_against_the_limit,
     query_reports_backing_and_offset,
-    file_on_tmpfs_will_do,
     pages_can_be_pinned,
     advice_on_a_window_spares_the_memfd,
 ];
@@ -262,19 +260,6 @@ fn query_reports_backing_and_offset() -> Outcome {
     let expected = (BASE, at(4), RO, Backing::SHARED, bytes(3));
     ensure_eq!(seen, Some(expected), "region");
     Ok(())
-}
-
-/// What the kernel takes for shared memory is all that counts.
-fn file_on_tmpfs_will_do() -> Outcome {
-    let scratch = Scratch::new(Path::new("/dev/shm"))?;
-    scratch.file.set_len(bytes(4))?;
-    stamp(&scratch.file, 0, 4, 50)?;
-    let arena = Arena::backed(4, RW, shared(&scratch.file, 0))?;
-    Arena::holds(&arena.window, 0, 4, 50, "at first")?;
-    arena.stamp(0, 4, 10)?;
-    holds(&scratch.file, 0, 4, 10, "stored in the window")?;
-    std::fs::remove_file(&scratch.path)?;
-    Arena::holds(&arena.window, 0, 4, 10, "once deleted")
 }
 
 fn pages_can_be_pinned() -> Outcome {
