@@ -2,12 +2,13 @@
 //! Regions over a memfd: its very pages, in every view of it.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
-use crate::selftest::files::{get, holds, memfd, put, shared};
+use crate::selftest::files::{Scratch, get, holds, memfd, put, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{AMPLE, Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::gup::{pipe, read_remote, splice_pages};
@@ -30,6 +31,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "shared":
     protection_is_the_regions,
     pages_count_against_the_limit,
     query_reports_backing_and_offset,
+    file_of_a_tmpfs_is_refused,
     pages_can_be_pinned,
     advice_on_a_window_spares_the_memfd,
 ];
@@ -260,6 +262,17 @@ fn query_reports_backing_and_offset() -> Outcome {
     let expected = (BASE, at(4), RO, Backing::SHARED, bytes(3));
     ensure_eq!(seen, Some(expected), "region");
     Ok(())
+}
+
+/// Whoever may read a file of a tmpfs could freeze it for all its users.
+fn file_of_a_tmpfs_is_refused() -> Outcome {
+    let scratch = Scratch::new(Path::new("/dev/shm"))?;
+    scratch.file.set_len(bytes(4))?;
+    let arena = Arena::new(1, RW)?;
+    arena.refuses(libc::ENODEV, "SHARED over a file of a tmpfs", |arena| {
+        let from = shared(&scratch.file, 0);
+        arena.space.map_from(0, bytes(1), RW, Placement::Hint, from)
+    })
 }
 
 fn pages_can_be_pinned() -> Outcome {
