@@ -70,6 +70,7 @@
 //! It alone changes its pages, so between steps 2 and 3 it may judge its own
 //! accesses as if the new state were published already.
 
+mod content;
 mod judge;
 mod mismatch;
 mod shadow;
@@ -77,7 +78,8 @@ mod stamp;
 mod state;
 mod trail;
 
-pub use judge::{Expected, Wrong, judge_outcome, judge_value};
+pub use content::{Content, Fresh, pattern};
+pub use judge::{Expected, Look, Writer, Wrong, judge_outcome, judge_value};
 pub use mismatch::{Evidence, Mismatches};
 pub use shadow::{Known, Shadow};
 pub use stamp::Stamp;

@@ -2,13 +2,12 @@
 //! The shared memory in which the oracle keeps what it knows.
 
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     fence,
 };
 
-use super::{Stamp, State};
+use super::{Content, Fresh, Stamp, State};
 use crate::shared::SharedWords;
 
 /// Words of 8 bytes in a page.
@@ -18,6 +17,8 @@ const RECORD: usize = 3;
 const BEGUN: usize = 0;
 const ENDED: usize = 1;
 const SURE: usize = 2;
+/// The salt of floors, which are not words of any page.
+const FLOOR: u8 = 1;
 /// In `ended`: the epoch was the same before and after the store.
 const SAME_EPOCH: u64 = 1 << 62;
 
@@ -46,6 +47,11 @@ pub struct Shadow {
     salt: u8,
     states: SharedWords,
     records: SharedWords,
+    contents: SharedWords,
+    /// For each page and writer: a store that its content has, or a later one.
+    floors: SharedWords,
+    /// The same for each page of the memfd, while no region shows it.
+    file_floors: SharedWords,
 }
 
 impl Shadow {
@@ -57,12 +63,16 @@ impl Shadow {
         states
             .iter()
             .for_each(|word| word.store(State::NEW.pack(), Relaxed));
-        let records = SharedWords::new(pages as usize * writers as usize * RECORD)?;
+        let words = pages as usize * writers as usize;
+        let records = SharedWords::new(words * RECORD)?;
         Ok(Shadow {
             writers,
             salt: (seed % 15) as u8 + 1,
             states,
             records,
+            contents: SharedWords::new(pages as usize)?,
+            floors: SharedWords::new(words)?,
+            file_floors: SharedWords::new(words)?,
         })
     }
 
@@ -97,10 +107,16 @@ impl Shadow {
         State::unpack(self.states[page as usize].load(Acquire))
     }
 
-    /// R1: announces a change of these pages. By their owner only.
-    pub fn begin_change(&self, pages: Range<u32>) {
-        for page in pages {
-            let next = self.state(page).changing();
+    /// R1: announces a change of these pages: whether content with a past of its
+    /// own comes to each. By their owner only.
+    pub fn begin_change(&self, pages: impl IntoIterator<Item = (u32, bool)>) {
+        for (page, arrives) in pages {
+            let state = self.state(page);
+            let next = if arrives {
+                state.arriving()
+            } else {
+                state.changing()
+            };
             self.states[page as usize].store(next.pack(), Release);
         }
         // Pairs with the fence in `end_store`: the call comes after the stores.
@@ -116,6 +132,86 @@ impl Shadow {
         );
         // Release: who sees this state comes after the call that made it.
         self.states[page as usize].store(state.pack(), Release);
+    }
+
+    /// The content of a page, known for sure in a constant state.
+    pub fn content(&self, page: u32) -> Content {
+        Content::unpack(self.contents[page as usize].load(Acquire))
+    }
+
+    /// A store of `writer` that the content of the page has, or a later one.
+    pub fn floor(&self, page: u32, writer: u32) -> Option<Stamp> {
+        Stamp::unpack(self.floors[self.word(page, writer)].load(Acquire), FLOOR)
+    }
+
+    /// The same of a page of the memfd, while no region shows it.
+    pub fn file_floor(&self, page: u32, writer: u32) -> Option<Stamp> {
+        Stamp::unpack(
+            self.file_floors[self.word(page, writer)].load(Acquire),
+            FLOOR,
+        )
+    }
+
+    fn word(&self, page: u32, writer: u32) -> usize {
+        page as usize * self.writers as usize + writer as usize
+    }
+
+    /// What the content of the page must have of each writer, when it leaves in
+    /// a change that was announced in the state `before`. By the owner only.
+    fn floors_of(&self, page: u32, before: State) -> Vec<u64> {
+        let floor = |writer| {
+            let known = self.known_before(page, writer);
+            let stamp = Stamp {
+                page,
+                writer: writer as u8,
+                seq: known.sure,
+            };
+            match known.sure != 0 && known.sure_epoch >= before.origin {
+                true => stamp.pack(FLOOR),
+                // Relaxed: the owner's own word.
+                false => self.floors[self.word(page, writer)].load(Relaxed),
+            }
+        };
+        (0..self.writers).map(floor).collect()
+    }
+
+    fn set_content(&self, page: u32, content: Content, floors: &[u64]) {
+        // Release, here and below: the state that is published next orders it.
+        self.contents[page as usize].store(content.pack(), Release);
+        for (writer, floor) in (0..).zip(floors) {
+            self.floors[self.word(page, writer)].store(*floor, Release);
+        }
+    }
+
+    /// Before R2: the page has lost its content. A memfd keeps its own.
+    pub fn lose(&self, page: u32, before: State) {
+        if self.content(page).fresh == Fresh::Shared {
+            for (writer, floor) in (0..).zip(self.floors_of(page, before)) {
+                self.file_floors[self.word(page, writer)].store(floor, Release);
+            }
+        }
+        let none = vec![0; self.writers as usize];
+        self.set_content(page, Content::new(Fresh::Zero, page), &none);
+    }
+
+    /// Before R2: the page, which had lost its own, has new content.
+    pub fn gain(&self, page: u32, fresh: Fresh) {
+        let floors: Vec<u64> = match fresh {
+            Fresh::Shared => (0..self.writers)
+                .map(|writer| self.file_floors[self.word(page, writer)].load(Relaxed))
+                .collect(),
+            Fresh::Zero | Fresh::File(_) => vec![0; self.writers as usize],
+        };
+        self.set_content(page, Content::new(fresh, page), &floors);
+    }
+
+    /// Before R2: the content of `from`, which was in the state `before`, has
+    /// moved to the page `to`, which had lost its own.
+    pub fn carry(&self, from: u32, before: State, to: u32) {
+        let floors = self.floors_of(from, before);
+        self.set_content(to, self.content(from).moved(from), &floors);
+        let none = vec![0; self.writers as usize];
+        self.set_content(from, Content::new(Fresh::Zero, from), &none);
     }
 
     fn record(&self, page: u32, writer: u32) -> &[std::sync::atomic::AtomicU64] {
@@ -178,9 +274,17 @@ impl Shadow {
         }
     }
 
+    /// The last store of `writer` through the page that may have begun.
+    pub fn begun(&self, page: u32, writer: u32) -> u32 {
+        if page as usize >= self.states.len() {
+            return 0;
+        }
+        self.record(page, writer)[BEGUN].load(Acquire) as u32
+    }
+
     /// Completes what is known after the load, before A2.
     pub fn known_after(&self, page: u32, writer: u32, known: Known) -> Known {
-        let begun = self.record(page, writer)[BEGUN].load(Acquire) as u32;
+        let begun = self.begun(page, writer);
         Known { begun, ..known }
     }
 }
@@ -203,13 +307,13 @@ mod tests {
     #[test]
     fn a_store_across_a_change_is_over_but_not_sure() {
         let shadow = Shadow::new(1, 1, 0).expect("memory");
-        shadow.begin_change(0..1);
+        shadow.begin_change([(0, false)]);
         shadow.publish(0, shadow.state(0).renewed(Kind::ReadWrite));
         let before = shadow.state(0);
         let first = shadow.begin_store(0, 0).expect("a number");
         assert_eq!(shadow.end_store(first, before, true), before);
         let second = shadow.begin_store(0, 0).expect("a number");
-        shadow.begin_change(0..1);
+        shadow.begin_change([(0, false)]);
         let after = shadow.end_store(second, before, true);
         assert_eq!(after, before.changing());
         let known = shadow.known_after(0, 0, shadow.known_before(0, 0));

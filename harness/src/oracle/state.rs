@@ -12,6 +12,8 @@ pub enum Kind {
     Unmapped,
     /// A call that changes it is under way.
     Changing,
+    /// A call that brings content with a past of its own here is under way.
+    Arriving,
     /// A region without access.
     NoAccess,
     /// A region for loads.
@@ -21,18 +23,24 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [
+    const ALL: [Kind; 6] = [
         Kind::Unmapped,
         Kind::Changing,
+        Kind::Arriving,
         Kind::NoAccess,
         Kind::ReadOnly,
         Kind::ReadWrite,
     ];
 
+    /// True while a call is under way.
+    pub fn in_flight(self) -> bool {
+        matches!(self, Kind::Changing | Kind::Arriving)
+    }
+
     /// The protection of the region, if there is one.
     pub fn prot(self) -> Option<Prot> {
         match self {
-            Kind::Unmapped | Kind::Changing => None,
+            Kind::Unmapped | Kind::Changing | Kind::Arriving => None,
             Kind::NoAccess => Some(Prot::NONE),
             Kind::ReadOnly => Some(Prot::READ),
             Kind::ReadWrite => Some(Prot::READ_WRITE),
@@ -68,15 +76,25 @@ impl State {
 
     /// While the next change is under way: old content may still be there.
     pub fn changing(self) -> State {
-        assert!(self.epoch + 1 < State::MAX_EPOCH, "out of epochs");
+        self.next(1, Kind::Changing)
+    }
+
+    /// While a change is under way that brings content with a past. It takes two
+    /// epochs: so whoever sees but one go by knows that nothing came.
+    pub fn arriving(self) -> State {
+        self.next(2, Kind::Arriving)
+    }
+
+    fn next(self, epochs: u32, kind: Kind) -> State {
+        assert!(self.epoch + epochs < State::MAX_EPOCH, "out of epochs");
         State {
-            epoch: self.epoch + 1,
+            epoch: self.epoch + epochs,
             origin: self.origin,
-            kind: Kind::Changing,
+            kind,
         }
     }
 
-    /// After a change that made new content, or removed it.
+    /// After a change that made new content, or removed it, or brought it here.
     pub fn renewed(self, kind: Kind) -> State {
         State {
             epoch: self.epoch,

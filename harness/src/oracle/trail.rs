@@ -24,6 +24,13 @@ pub enum Op {
     MapNoreplace,
     MapHint,
     Unmap,
+    Protect,
+    Shrink,
+    Grow,
+    MoveFrom,
+    MoveTo,
+    DontNeed,
+    WillNeed,
     Query,
 }
 
@@ -33,13 +40,20 @@ impl Op {
     }
 }
 
-const OPS: [Op; 7] = [
+const OPS: [Op; 14] = [
     Op::Load,
     Op::Store,
     Op::MapFixed,
     Op::MapNoreplace,
     Op::MapHint,
     Op::Unmap,
+    Op::Protect,
+    Op::Shrink,
+    Op::Grow,
+    Op::MoveFrom,
+    Op::MoveTo,
+    Op::DontNeed,
+    Op::WillNeed,
     Op::Query,
 ];
 

@@ -6,25 +6,23 @@ use std::io;
 use std::ops::Range;
 
 use super::Counter;
-use super::remapper::Change;
+use super::change::{Change, Make};
 use super::worker::Worker;
 use crate::oracle::{Kind, Op};
 
 impl Worker<'_> {
-    /// FIXED_NOREPLACE over something: EEXIST, and no page changes, which the
+    /// A call that must fail with this error. No page changes, which the
     /// unchanged states let everybody check.
-    pub(super) fn map_refused(&mut self, space: u32, pages: Range<u32>, kind: Kind) {
-        let change = Change {
-            space,
-            pages,
-            op: Op::MapNoreplace,
-            kind,
-        };
-        match self.call(&change) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+    pub(super) fn refused(&mut self, change: &Change, errno: i32, make: Make<'_>) {
+        match self.call(change, make) {
+            Err(error) if error.raw_os_error() == Some(errno) => {
                 self.count(Counter::Refused);
+                self.look_again(change);
             }
-            other => self.wrong_answer(&change, "EEXIST", &other),
+            other => {
+                let expected = io::Error::from_raw_os_error(errno).to_string();
+                self.wrong_answer(change, &expected, &other);
+            }
         }
     }
 

@@ -29,7 +29,23 @@ pub enum Counter {
     Maps,
     /// UNMAP calls that succeeded.
     Unmaps,
-    /// MAP calls that had to fail with EEXIST, and did.
+    /// MAP calls of them that showed a memfd.
+    SharedMaps,
+    /// MAP calls of them that copied a file.
+    PrivateMaps,
+    /// PROTECT calls that succeeded.
+    Protects,
+    /// REMAP calls that took pages away.
+    Shrinks,
+    /// REMAP calls that added pages, in place.
+    Grows,
+    /// REMAP calls to another place.
+    Moves,
+    /// ADVISE calls that discarded pages.
+    DontNeeds,
+    /// ADVISE calls that filled pages.
+    WillNeeds,
+    /// Calls that had to fail, and did.
     Refused,
     /// QUERY calls whose answer was checked.
     Queries,

@@ -4,8 +4,10 @@
 
 mod accessor;
 mod answers;
+mod change;
 mod counters;
 mod layout;
+mod moves;
 mod options;
 mod process;
 mod quiet;

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::oracle::Stamp;
 use crate::rng::random_seed;
-use crate::target::Features;
+use crate::target::{Features, Operation, Operations};
 use crate::{Policy, stress::layout};
 
 /// What is put under stress.
@@ -65,6 +65,11 @@ pub struct Options {
     #[arg(long, default_value_t = 64, value_name = "MAX")]
     pub change_pages: u32,
 
+    /// What remappers do beside MAP, UNMAP and QUERY [default: all that the
+    /// target can]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    pub operations: Option<Vec<Operation>>,
+
     /// Keep each thread on one CPU (the default)
     #[arg(long, overrides_with = "no_pin")]
     pub pin: bool,
@@ -100,6 +105,7 @@ impl Default for Options {
             policy: None,
             pages: 1024,
             change_pages: 64,
+            operations: None,
             pin: false,
             no_pin: false,
             hang_seconds: 20,
@@ -152,6 +158,14 @@ impl Options {
         Ok(())
     }
 
+    /// What remappers may do.
+    pub fn operations(&self) -> Operations {
+        match &self.operations {
+            Some(operations) => operations.iter().copied().collect(),
+            None => Operations::all(),
+        }
+    }
+
     /// True if the threads can do all that these options ask of the target.
     pub fn suits(&self, features: Features) -> bool {
         self.procs == 1 || features.processes
@@ -197,6 +211,12 @@ impl Options {
             self.limit_seconds().map(|seconds| seconds.to_string()),
         );
         add("--ops", self.ops.map(|ops| ops.to_string()));
+        add(
+            "--operations",
+            self.operations
+                .as_ref()
+                .map(|_| self.operations().to_string()),
+        );
         add(
             "--policy",
             self.policy.map(|policy| policy.name().to_owned()),

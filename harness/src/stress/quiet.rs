@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What must hold once all threads have ended.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use super::world::World;
 use super::{Counter, Counters};
-use crate::oracle::{Expected, Kind, State, judge_outcome};
+use crate::oracle::{Expected, Kind, Shadow, Stamp, State, judge_outcome, pattern};
 use crate::target::Target;
-use crate::{Stats, oracle::Wrong};
+use crate::{PAGE_SIZE, Stats, oracle::Wrong};
 
 /// Removes everything, and checks that nothing can be accessed and that the
 /// counters of each target add up. Returns their sums, if there are any.
 pub(super) fn check(world: &World, targets: &[Box<dyn Target>]) -> io::Result<Option<Stats>> {
     let mut total: Option<Stats> = None;
     for (space, target) in targets.iter().enumerate() {
+        let pages = world.pages(space as u32, &(0..target.pages()));
+        pages.for_each(|page| world.shadow.lose(page, world.shadow.state(page)));
         target.unmap(0..target.pages())?;
+        check_files(world, space as u32)?;
         check_unmapped(world, space, &**target);
         if target.features().placements {
             if let Some(region) = target.query(0)? {
@@ -35,10 +40,22 @@ pub(super) fn check(world: &World, targets: &[Box<dyn Target>]) -> io::Result<Op
     }
     if let Some(total) = total {
         // The unmap above is ours.
-        let unmaps = world.counters.sum(Counter::Unmaps) + targets.len() as u64;
+        let sum = |counters: &[Counter]| -> u64 {
+            let counters = counters.iter();
+            counters.map(|&counter| world.counters.sum(counter)).sum()
+        };
+        use Counter::{DontNeeds, Grows, Maps, Moves, PrivateMaps, Protects, SharedMaps, Shrinks};
+        let unmaps = sum(&[Counter::Unmaps]) + targets.len() as u64;
         for (name, theirs, ours) in [
-            ("maps", total.maps, world.counters.sum(Counter::Maps)),
+            ("maps", total.maps, sum(&[Maps, SharedMaps, PrivateMaps])),
             ("unmaps", total.unmaps, unmaps),
+            ("protects", total.protects, sum(&[Protects])),
+            ("remaps", total.remaps, sum(&[Shrinks, Grows, Moves])),
+            (
+                "advises",
+                total.advises,
+                sum(&[DontNeeds, Counter::WillNeeds]),
+            ),
         ] {
             if theirs != ours {
                 let text = format!("counters: {theirs} {name}, but {ours} calls succeeded");
@@ -47,6 +64,49 @@ pub(super) fn check(world: &World, targets: &[Box<dyn Target>]) -> io::Result<Op
         }
     }
     Ok(total)
+}
+
+/// A memfd must have what was stored to it for sure, or something later; and
+/// nobody may have written to the file of private copies.
+fn check_files(world: &World, space: u32) -> io::Result<()> {
+    let files = &world.files[space as usize];
+    let word_of = |file: &File, page: u32, byte: usize| -> io::Result<u64> {
+        let mut word = [0; 8];
+        file.read_exact_at(&mut word, u64::from(page) * PAGE_SIZE + byte as u64)?;
+        Ok(u64::from_ne_bytes(word))
+    };
+    for page in 0..world.options.pages {
+        for writer in 0..world.shadow.writers() {
+            let byte = Shadow::byte_of(writer);
+            let number = world.page(space, page);
+            let floor = world.shadow.file_floor(number, writer);
+            if let (Some(file), Some(floor)) = (&files.shared, floor) {
+                let word = word_of(file, page, byte)?;
+                let stamp = Stamp::unpack(word, world.shadow.salt());
+                if stamp.is_none_or(|stamp| stamp.page != number || stamp.seq < floor.seq) {
+                    world.mismatches.add(&format!(
+                        "lost write (C5)
+  page {page} of the memfd of space {space} byte {byte}:                          {word:#x}, {stamp:?}, seed {}
+  expected: {floor:?} or a later one
+{}",
+                        world.seed,
+                        world.trail.of_page(number, 12),
+                    ));
+                }
+            }
+            if let Some(file) = &files.private {
+                let word = word_of(file, page, byte)?;
+                if word != pattern(page, byte) {
+                    world.mismatches.add(&format!(
+                        "a private page was written to its file
+  page {page} of the file of                          space {space} byte {byte}: {word:#x}, seed {}",
+                        world.seed
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every page of every window of this process must fault now.
@@ -80,7 +140,9 @@ fn identities(stats: &Stats) -> Vec<String> {
         + stats.fault_killed
         + stats.fault_no_memory
         + stats.fault_retried
-        + stats.fault_again;
+        + stats.fault_again
+        + stats.fault_no_page
+        + stats.fault_io;
     let rules = [
         ("faults = sum of outcomes", stats.faults, outcomes),
         (
@@ -103,6 +165,10 @@ fn add(a: Stats, b: Stats) -> Stats {
     Stats {
         maps: a.maps + b.maps,
         unmaps: a.unmaps + b.unmaps,
+        protects: a.protects + b.protects,
+        remaps: a.remaps + b.remaps,
+        advises: a.advises + b.advises,
+        pages_moved: a.pages_moved + b.pages_moved,
         faults: a.faults + b.faults,
         fault_ok: a.fault_ok + b.fault_ok,
         fault_write: a.fault_write + b.fault_write,

@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A remapping thread: maps and unmaps in areas of its own.
+//! A remapping thread: changes pages in areas of its own.
 
-use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 
 use super::Counter;
-use super::worker::{Place, Worker};
-use crate::oracle::{Event, Kind, Op, Shadow, State};
-use crate::target::Target;
-use crate::{PAGE_SIZE, Placement, Source};
-
-/// A change of pages: a call, and what it makes of them.
-pub(super) struct Change {
-    pub(super) space: u32,
-    pub(super) pages: Range<u32>,
-    pub(super) op: Op,
-    pub(super) kind: Kind,
-}
+use super::change::{After, Change, Plan};
+use super::worker::Worker;
+use crate::oracle::{Fresh, Kind, Op};
+use crate::target::{Operation, Target};
+use crate::{PAGE_SIZE, Placement, Prot, Source};
 
 impl Worker<'_> {
     /// Number of this remapper.
-    fn remapper(&self) -> u32 {
+    pub(super) fn remapper(&self) -> u32 {
         self.thread as u32 - self.world.options.threads
     }
 
@@ -31,9 +24,16 @@ impl Worker<'_> {
         };
         let pages = self.pick_pages(&area);
         let placements = self.target(space).features().placements;
+        let may = |operation| self.world.operations.has(operation);
         match self.rng.below(100) {
-            0..12 if placements => self.query(space, &area),
-            0..40 => self.unmap(space, pages),
+            0..8 if placements => self.query(space, &area),
+            8..14 if may(Operation::Protect) => self.protect(space, pages),
+            14..18 if may(Operation::Shrink) => self.shrink(space, pages),
+            18..22 if may(Operation::Grow) => self.grow(space, &area, pages),
+            22..34 if may(Operation::Move) => self.move_pages(space, pages),
+            34..40 if may(Operation::DontNeed) => self.dont_need(space, pages),
+            40..44 if may(Operation::WillNeed) => self.will_need(space, pages),
+            8..62 => self.unmap(space, pages),
             _ => self.map(space, pages, placements),
         }
         self.count(Counter::Operations);
@@ -52,6 +52,20 @@ impl Worker<'_> {
             .map(|area| (area.space, area.pages.clone()))
     }
 
+    /// Another part of this remapper's areas in a space: `count` pages.
+    pub(super) fn pick_place(&mut self, space: u32, count: u32) -> Option<Range<u32>> {
+        let owner = self.remapper();
+        let fits = |area: &&super::layout::Area| {
+            area.owner == owner && area.space == space && area.pages.end - area.pages.start >= count
+        };
+        let mine = self.world.areas.iter().filter(fits);
+        let pick = self.rng.below(mine.clone().count().max(1) as u64) as usize;
+        let area = mine.clone().nth(pick)?.pages.clone();
+        let start = self.rng.below(u64::from(area.end - area.start - count) + 1) as u32;
+        let start = area.start + start;
+        Some(start..start + count)
+    }
+
     /// A part of the area: mostly small, now and then as large as allowed.
     fn pick_pages(&mut self, area: &Range<u32>) -> Range<u32> {
         let most = (area.end - area.start).min(self.world.options.change_pages);
@@ -65,163 +79,89 @@ impl Worker<'_> {
         area.start + start..area.start + start + count
     }
 
-    fn map(&mut self, space: u32, pages: Range<u32>, placements: bool) {
-        let kind = match self.rng.below(16) {
+    /// What an access may do to a page of this remapper's own.
+    pub(super) fn kind_of(&self, space: u32, page: u32) -> Kind {
+        let page = self.world.page(space, page);
+        self.world.shadow.state(page).kind
+    }
+
+    /// True if there is a region.
+    pub(super) fn is_mapped(&self, space: u32, page: u32) -> bool {
+        self.kind_of(space, page) != Kind::Unmapped
+    }
+
+    pub(super) fn pick_kind(&mut self) -> Kind {
+        match self.rng.below(16) {
             0 => Kind::NoAccess,
             1..4 => Kind::ReadOnly,
             _ => Kind::ReadWrite,
+        }
+    }
+
+    /// What the pages of a new region are at first, and what to count.
+    fn pick_fresh(&mut self) -> (fn(u32) -> Fresh, Counter) {
+        let may = |operation| self.world.operations.has(operation);
+        match self.rng.below(6) {
+            0 if may(Operation::Shared) => (|_| Fresh::Shared, Counter::SharedMaps),
+            1 if may(Operation::Private) => (Fresh::File, Counter::PrivateMaps),
+            _ => (|_| Fresh::Zero, Counter::Maps),
+        }
+    }
+
+    fn map(&mut self, space: u32, pages: Range<u32>, placements: bool) {
+        let kind = self.pick_kind();
+        let free = pages.clone().all(|page| !self.is_mapped(space, page));
+        let (op, placement) = match self.rng.below(4) {
+            0 if placements && free => (Op::MapHint, Placement::Hint),
+            1 if placements && free => (Op::MapNoreplace, Placement::FixedNoreplace),
+            0 if placements && self.rng.one_in(2) => (Op::MapNoreplace, Placement::FixedNoreplace),
+            _ => (Op::MapFixed, Placement::Fixed),
         };
-        let mut states = self
-            .world
-            .pages(space, &pages)
-            .map(|page| self.world.shadow.state(page));
-        let free = states.all(|state| state.kind == Kind::Unmapped);
-        let op = match self.rng.below(4) {
-            0 if placements && free => Op::MapHint,
-            1 if placements && free => Op::MapNoreplace,
-            0 if placements && self.rng.one_in(2) => {
-                return self.map_refused(space, pages, kind);
-            }
-            _ => Op::MapFixed,
+        let (fresh, counter) = self.pick_fresh();
+        let files = &self.world.files[space as usize];
+        let offset = u64::from(pages.start) * PAGE_SIZE;
+        let source = match (counter, &files.shared, &files.private) {
+            (Counter::SharedMaps, Some(file), _) => Source::Shared(file.as_fd(), offset),
+            (Counter::PrivateMaps, _, Some(file)) => Source::Private(file.as_fd(), offset),
+            _ => Source::Anon,
         };
-        self.change(&Change {
+        let prot = kind.prot().unwrap_or(Prot::NONE);
+        let make = |target: &dyn Target| target.map(pages.clone(), prot, placement, source);
+        let change = Change {
             space,
-            pages,
+            pages: pages.clone(),
             op,
             kind,
+        };
+        if placement == Placement::FixedNoreplace && !free {
+            return self.refused(&change, libc::EEXIST, &make);
+        }
+        // With a hint: a free interval of our own, which nobody else can take, so
+        // it is the lowest.
+        self.carry_out(&Plan {
+            change,
+            make: &make,
+            after: pages
+                .clone()
+                .map(|page| (page, After::New(kind, fresh(page))))
+                .collect(),
+            first: pages.start,
+            counter,
         });
     }
 
     fn unmap(&mut self, space: u32, pages: Range<u32>) {
-        self.change(&Change {
-            space,
-            pages,
-            op: Op::Unmap,
-            kind: Kind::Unmapped,
+        self.carry_out(&Plan {
+            change: Change {
+                space,
+                pages: pages.clone(),
+                op: Op::Unmap,
+                kind: Kind::Unmapped,
+            },
+            make: &|target| target.unmap(pages.clone()).map(|()| pages.start),
+            after: pages.clone().map(|page| (page, After::Lost)).collect(),
+            first: pages.start,
+            counter: Counter::Unmaps,
         });
-    }
-
-    /// Makes the call, and notes it. Returns the first page of the region.
-    pub(super) fn call(&mut self, change: &Change) -> io::Result<u32> {
-        let first = self.world.page(change.space, change.pages.start);
-        let event = Event {
-            op: change.op,
-            page: first,
-            count: change.pages.end - change.pages.start,
-            before: self.world.shadow.state(first),
-            byte: 0,
-        };
-        self.world.trail.begin(self.thread, &mut self.cursor, event);
-        let answer = self.call_target(change);
-        let (after, errno) = match &answer {
-            Ok(_) => (event.before.renewed(change.kind), 0),
-            Err(error) => (event.before, error.raw_os_error().unwrap_or(libc::EIO)),
-        };
-        let trail = &self.world.trail;
-        trail.end(self.thread, &self.cursor, after, Ok(errno as u64));
-        answer
-    }
-
-    fn call_target(&self, change: &Change) -> io::Result<u32> {
-        let target = self.target(change.space);
-        let placement = match change.op {
-            Op::MapHint => Placement::Hint,
-            Op::MapNoreplace => Placement::FixedNoreplace,
-            _ => Placement::Fixed,
-        };
-        match change.kind.prot() {
-            Some(prot) => target.map(change.pages.clone(), prot, placement, Source::Anon),
-            None => target
-                .unmap(change.pages.clone())
-                .map(|()| change.pages.start),
-        }
-    }
-
-    /// The protocol of the oracle: announce, call, look, publish.
-    fn change(&mut self, change: &Change) {
-        let numbers = self.world.pages(change.space, &change.pages);
-        let shadow = &self.world.shadow;
-        let old: Vec<Kind> = numbers
-            .clone()
-            .map(|page| shadow.state(page).kind)
-            .collect();
-        shadow.begin_change(numbers.clone());
-        let answer = self.call(change);
-        match answer {
-            // A free interval of our own at the hint: nobody else can take it,
-            // so it is the lowest.
-            Ok(first) if first == change.pages.start => {
-                let unmap = change.kind == Kind::Unmapped;
-                self.count(if unmap {
-                    Counter::Unmaps
-                } else {
-                    Counter::Maps
-                });
-                self.look(change, numbers.clone());
-                for page in numbers.clone() {
-                    shadow.publish(page, shadow.state(page).renewed(change.kind));
-                }
-            }
-            answer => {
-                match &answer {
-                    Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
-                        self.count(Counter::NoMemory);
-                    }
-                    _ => self.wrong_answer(change, "success", &answer),
-                }
-                for (page, kind) in numbers.clone().zip(old) {
-                    shadow.publish(page, shadow.state(page).kept(kind));
-                }
-            }
-        }
-        let page = numbers.start + self.rng.below(u64::from(numbers.end - numbers.start)) as u32;
-        self.world.set_recent(self.remapper(), page);
-    }
-
-    /// Accesses some pages right after the call, through several windows. A
-    /// fresh page is touched only now and then, to leave the first touch to the
-    /// accessors; an unmapped one always.
-    fn look(&mut self, change: &Change, numbers: Range<u32>) {
-        if change.kind != Kind::Unmapped && !self.rng.one_in(4) {
-            return;
-        }
-        for _ in 0..2 {
-            let count = u64::from(numbers.end - numbers.start);
-            let page = numbers.start + self.rng.below(count) as u32;
-            let own = self.world.shadow.state(page).renewed(change.kind);
-            let view = self.pick_view(page);
-            self.load(
-                Place {
-                    page,
-                    byte: 0,
-                    view,
-                },
-                Some(own),
-            );
-            if change.kind != Kind::ReadWrite {
-                let view = self.pick_view(page);
-                self.store_nothing(page, view, own);
-            } else if self.rng.one_in(32) {
-                self.look_at_all(page, own);
-            }
-        }
-    }
-
-    /// Loads every word of a page, first those that have writers.
-    fn look_at_all(&mut self, page: u32, own: State) {
-        let view = self.pick_view(page);
-        for writer in 0..self.world.shadow.writers() {
-            self.load(
-                Place {
-                    page,
-                    byte: Shadow::byte_of(writer),
-                    view,
-                },
-                Some(own),
-            );
-        }
-        for byte in (0..PAGE_SIZE as usize).step_by(8) {
-            self.load(Place { page, byte, view }, Some(own));
-        }
     }
 }

@@ -47,6 +47,14 @@ pub struct Sums {
     pub illegal_open: u64,
     pub maps: u64,
     pub unmaps: u64,
+    pub shared_maps: u64,
+    pub private_maps: u64,
+    pub protects: u64,
+    pub shrinks: u64,
+    pub grows: u64,
+    pub moves: u64,
+    pub dont_needs: u64,
+    pub will_needs: u64,
     pub refused: u64,
     pub queries: u64,
     pub no_memory: u64,
@@ -55,7 +63,25 @@ pub struct Sums {
 impl Sums {
     /// Calls that changed something.
     pub fn changes(&self) -> u64 {
-        self.maps + self.unmaps
+        let kept = self.will_needs;
+        let all: u64 = self.calls().iter().map(|(_, count)| count).sum();
+        all - kept
+    }
+
+    /// Calls that succeeded, by name.
+    pub fn calls(&self) -> [(&'static str, u64); 10] {
+        [
+            ("map", self.maps),
+            ("map shared", self.shared_maps),
+            ("map private", self.private_maps),
+            ("unmap", self.unmaps),
+            ("protect", self.protects),
+            ("shrink", self.shrinks),
+            ("grow", self.grows),
+            ("move", self.moves),
+            ("dontneed", self.dont_needs),
+            ("willneed", self.will_needs),
+        ]
     }
 }
 
@@ -81,6 +107,14 @@ impl Report {
                 illegal_open: sum(Counter::IllegalOpen),
                 maps: sum(Counter::Maps),
                 unmaps: sum(Counter::Unmaps),
+                shared_maps: sum(Counter::SharedMaps),
+                private_maps: sum(Counter::PrivateMaps),
+                protects: sum(Counter::Protects),
+                shrinks: sum(Counter::Shrinks),
+                grows: sum(Counter::Grows),
+                moves: sum(Counter::Moves),
+                dont_needs: sum(Counter::DontNeeds),
+                will_needs: sum(Counter::WillNeeds),
                 refused: sum(Counter::Refused),
                 queries: sum(Counter::Queries),
                 no_memory: sum(Counter::NoMemory),
@@ -130,16 +164,21 @@ impl Report {
         line(
             "changes",
             format!(
-                "{} maps, {} unmaps ({:.0}/s); {} refused as they must be, {} queries right, \
-             {} out of memory",
-                sums.maps,
-                sums.unmaps,
+                "{} ({:.0}/s); {} refused as they must be, {} queries right, {} out of memory",
+                sums.changes(),
                 self.rate(sums.changes()),
                 sums.refused,
                 sums.queries,
                 sums.no_memory
             ),
         );
+        let calls = sums.calls();
+        let counts = |calls: &[(&str, u64)]| -> String {
+            let counts = calls.iter().map(|(name, count)| format!("{count} {name}"));
+            counts.collect::<Vec<_>>().join(", ")
+        };
+        line("calls", counts(&calls[..4]));
+        line("", counts(&calls[4..]));
         if let Some(stats) = &self.stats {
             line(
                 "faults",
@@ -194,6 +233,11 @@ impl Report {
 
     fn value(&self) -> Value {
         let sums = &self.sums;
+        let calls: serde_json::Map<String, Value> = sums
+            .calls()
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
         json!({
             "verdict": if self.passed() { "pass" } else { "fail" },
             "seed": self.seed,
@@ -209,6 +253,7 @@ impl Report {
             "illegal_open": sums.illegal_open,
             "maps": sums.maps,
             "unmaps": sums.unmaps,
+            "calls": calls,
             "refused": sums.refused,
             "queries": sums.queries,
             "no_memory": sums.no_memory,

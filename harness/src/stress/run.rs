@@ -12,7 +12,7 @@ use super::worker::Worker;
 use super::world::World;
 use super::{Counter, Options, Report, quiet, watch};
 use crate::sys;
-use crate::target::Target;
+use crate::target::{Operations, Target};
 
 /// Runs the threads on these targets, one per space, on which nothing may be
 /// mapped yet. With more than one process the caller must have one thread only.
@@ -37,7 +37,9 @@ pub fn execute(
             "the target is for one process",
         ));
     }
-    let world = World::new(options, seed)?;
+    let able = targets.iter().map(|target| target.features().operations);
+    let able = able.reduce(Operations::and).unwrap_or_default();
+    let world = World::new(options, seed, able)?;
     let mut children = (1..options.procs)
         .map(|proc| fork_one(&world, &mut targets, proc))
         .collect::<io::Result<Vec<Child>>>()?;

@@ -29,6 +29,9 @@ fn linux_passes() {
         "{}",
         report.text()
     );
+    for (name, count) in sums.calls() {
+        assert!(count > 50, "{name}: {}", report.text());
+    }
     assert!(sums.illegal_expected > 100, "{}", report.text());
     assert_eq!(sums.illegal_expected, sums.illegal_seen);
     assert!(report.text().contains("PASS: 0 mismatches, seed 1"));
@@ -98,39 +101,50 @@ fn the_sound_twin_of_the_busted_targets_passes() {
     assert!(report.passed(), "{}", report.text());
 }
 
-#[test]
-fn a_page_left_mapped_is_caught() {
-    caught(Fault::SkipsUnmap, &["had to fault went through"]);
+/// Often the page was not mapped, or mapped otherwise.
+const OUTCOMES: [&str; 2] = ["fault on a mapped page", "had to fault went through"];
+/// What is not the page's content. Which of these it is depends on what its
+/// user before was.
+const CONTENTS: [&str; 5] = [
+    "stale data",
+    "lost write",
+    "data of another page",
+    "data that nobody stored",
+    "data in a word that nobody writes",
+];
+
+macro_rules! each_is_caught {
+    ($($name:ident: $fault:ident, $words:expr;)+) => {
+        $(#[test]
+        fn $name() {
+            caught(Fault::$fault, &$words);
+        })+
+    };
 }
 
-#[test]
-fn a_page_not_replaced_is_caught() {
-    // Often it was not mapped, or mapped otherwise.
-    let also = ["fault on a mapped page", "had to fault went through"];
-    caught(Fault::SkipsReplace, &["stale data", also[0], also[1]]);
-}
-
-#[test]
-fn a_page_that_is_not_zero_is_caught() {
-    caught(Fault::MapsDirty, &["data in a word that nobody writes"]);
-}
-
-#[test]
-fn a_page_with_the_content_of_another_is_caught() {
-    caught(Fault::MapsRecycled, &["data of another page"]);
-}
-
-#[test]
-fn a_lost_write_is_caught() {
-    caught(Fault::LosesNeighbour, &["lost write"]);
-}
-
-#[test]
-fn a_protection_that_is_ignored_is_caught() {
-    caught(Fault::IgnoresProtection, &["had to fault went through"]);
-}
-
-#[test]
-fn a_page_missing_in_a_map_is_caught() {
-    caught(Fault::MapsShort, &["fault on a mapped page"]);
+each_is_caught! {
+    a_page_left_mapped_is_caught: SkipsUnmap, ["had to fault went through"];
+    a_page_not_replaced_is_caught:
+        SkipsReplace, ["stale data", OUTCOMES[0], OUTCOMES[1], CONTENTS[1], CONTENTS[3], "wrong answer"];
+    a_page_that_is_not_zero_is_caught: MapsDirty, ["data in a word that nobody writes"];
+    a_page_with_the_content_of_another_is_caught: MapsRecycled, CONTENTS;
+    a_lost_write_is_caught: LosesNeighbour, ["lost write", CONTENTS[3], CONTENTS[4]];
+    a_protection_that_is_ignored_is_caught: IgnoresProtection, ["had to fault went through"];
+    a_page_missing_in_a_map_is_caught: MapsShort, ["fault on a mapped page"];
+    shared_memory_that_is_not_is_caught: SharesNothing, ["lost write"];
+    private_memory_that_is_shared_is_caught:
+        SharesPrivate, ["stale data", "data of another", "written to its file", CONTENTS[4]];
+    private_memory_without_its_file_is_caught: ForgetsFile, [CONTENTS[3], CONTENTS[4]];
+    protect_that_leaves_a_page_is_caught: ProtectsShort, OUTCOMES;
+    protect_that_loses_a_page_is_caught: ProtectEmpties, ["lost write", CONTENTS[3]];
+    protect_that_stops_at_a_hole_is_caught: ProtectStops, OUTCOMES;
+    dontneed_that_leaves_a_page_is_caught: DiscardsShort, ["stale data"];
+    dontneed_that_stops_at_a_hole_is_caught: DiscardStops, ["lost write"];
+    willneed_that_loses_a_page_is_caught: FillEmpties, ["lost write"];
+    shrink_that_leaves_a_page_is_caught: ShrinksShort, ["had to fault went through"];
+    grow_that_is_not_fresh_is_caught: GrowsRecycled, CONTENTS;
+    move_that_leaves_a_page_is_caught: MoveLeaves, ["had to fault went through"];
+    move_that_loses_a_page_is_caught: MoveEmpties, ["lost write"];
+    move_that_mixes_pages_up_is_caught: MoveSwaps, CONTENTS;
+    move_that_forgets_the_protection_is_caught: MoveUnprotects, ["had to fault went through"];
 }

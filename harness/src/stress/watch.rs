@@ -140,6 +140,7 @@ fn die(world: &World, children: &[Child], hung: &[usize]) -> ! {
 mod tests {
     use super::*;
     use crate::stress::Options;
+    use crate::target::Operations;
 
     #[test]
     fn only_a_thread_without_progress_hangs() {
@@ -147,7 +148,7 @@ mod tests {
             pages: 16,
             ..Options::default()
         };
-        let world = World::new(&options, 1).expect("memory");
+        let world = World::new(&options, 1, Operations::NONE).expect("memory");
         let mut pulse = Pulse::new(&world);
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert!(pulse.hung(&world, later(19)).is_empty());

@@ -7,7 +7,8 @@ use super::Counter;
 use super::world::World;
 use crate::access::Fault;
 use crate::oracle::{
-    Cursor, Event, Evidence, Expected, Op, Shadow, State, Wrong, judge_outcome, judge_value,
+    Cursor, Event, Evidence, Expected, Look, Op, Shadow, State, Writer, Wrong, judge_outcome,
+    judge_value,
 };
 use crate::rng::Rng;
 use crate::target::{Target, View};
@@ -88,6 +89,8 @@ impl<'a> Worker<'a> {
         let before = own.unwrap_or_else(|| shadow.state(place.page));
         let writer = shadow.writer_of(place.byte);
         let known = writer.map(|writer| (writer, shadow.known_before(place.page, writer)));
+        let content = shadow.content(place.page);
+        let floor = writer.and_then(|writer| shadow.floor(place.page, writer));
         self.begin(Op::Load, place, before);
         let result = view.area.load(at);
         let known =
@@ -102,8 +105,21 @@ impl<'a> Worker<'a> {
         };
         self.end(&done);
         if let Ok(seen) = result {
-            let salt = shadow.salt();
-            if let Err(wrong) = judge_value(before, after, place.page, known, seen, salt) {
+            let begun = |page, writer| shadow.begun(page, writer);
+            let writer = known.map(|(number, known)| Writer {
+                number,
+                known,
+                floor,
+                begun: &begun,
+            });
+            let look = Look {
+                page: (place.page, self.world.place(place.page).1),
+                byte: place.byte,
+                states: (before, after),
+                content,
+                writer,
+            };
+            if let Err(wrong) = judge_value(&look, seen, shadow.salt()) {
                 self.mismatch(&wrong, &done);
             }
         }
@@ -237,8 +253,10 @@ impl fmt::Display for Expectation<'_> {
         match self.0 {
             Wrong::Faulted(_) => f.write_str("no fault"),
             Wrong::NotFaulted(signal) | Wrong::OtherSignal(signal, _) => signal.fmt(f),
-            Wrong::NotZero => f.write_str("zero"),
-            Wrong::Foreign | Wrong::Misplaced(_) => f.write_str("zero or a stamp of this writer"),
+            Wrong::NotZero => f.write_str("zero, or the word of the file"),
+            Wrong::Foreign | Wrong::Misplaced(_) => {
+                f.write_str("what it was at first, or a stamp of this writer")
+            }
             Wrong::NotYetStored(_, known) => write!(f, "store {} at most", known.begun),
             Wrong::Stale(..) => f.write_str("zero, or a store since the page was mapped"),
             Wrong::LostWrite(_, known) => write!(f, "store {} or a later one", known.sure),

@@ -6,9 +6,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Features, LinuxTarget, Pages, Target, View};
+use super::{Features, LinuxTarget, Pages, Target, To, View};
 use crate::access::Signal;
-use crate::{Placement, Prot, Source};
+use crate::{Advice, Placement, Prot, Source};
 
 /// How it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,36 @@ pub enum Fault {
     IgnoresProtection,
     /// The last page of a MAP is not there (C3).
     MapsShort,
+    /// A SHARED region is anonymous memory (C5).
+    SharesNothing,
+    /// A PRIVATE region is a SHARED one.
+    SharesPrivate,
+    /// A PRIVATE region is anonymous memory (C4).
+    ForgetsFile,
+    /// PROTECT leaves the last page as it was (C2).
+    ProtectsShort,
+    /// PROTECT empties the last page (C5).
+    ProtectEmpties,
+    /// PROTECT changes what comes before a hole, and then fails (C7).
+    ProtectStops,
+    /// DONTNEED leaves the last page (C4).
+    DiscardsShort,
+    /// DONTNEED discards what comes before a hole, and then fails (C7).
+    DiscardStops,
+    /// WILLNEED empties the last page (C5).
+    FillEmpties,
+    /// Shrinking leaves the last page mapped (C2).
+    ShrinksShort,
+    /// What a region grows by has the content of its last page (C4).
+    GrowsRecycled,
+    /// A move leaves something mapped where the first page was (C2).
+    MoveLeaves,
+    /// A move loses the content of the first page (C5).
+    MoveEmpties,
+    /// A move mixes up the first two pages (C4).
+    MoveSwaps,
+    /// A move forgets the protection (C2).
+    MoveUnprotects,
 }
 
 /// Linux's memory, with one fault, at one call in `1/one_in`.
@@ -55,6 +85,50 @@ impl Busted {
     /// True if this is a call at which `fault` strikes.
     fn strikes(&self, fault: Fault) -> bool {
         self.fault == fault && self.calls.fetch_add(1, Relaxed) % self.one_in == 0
+    }
+
+    /// Empties the page, unless it is a memfd's.
+    fn clear(&self, page: u32) {
+        let _ = self.inner.advise(page..page + 1, Advice::DontNeed);
+    }
+
+    fn copy(&self, from: u32, to: u32) {
+        for byte in (0..4096).step_by(8) {
+            self.set_word(to, byte, self.word(from, byte));
+        }
+    }
+
+    fn swap(&self, a: u32, b: u32) {
+        for byte in (0..4096).step_by(8) {
+            let word = self.word(a, byte);
+            self.set_word(a, byte, self.word(b, byte));
+            self.set_word(b, byte, word);
+        }
+    }
+
+    fn has_no_hole(&self, pages: &Range<u32>) -> bool {
+        self.inner.advise(pages.clone(), Advice::WillNeed).is_ok()
+    }
+
+    /// The pages before the first hole, if there are any.
+    fn head(&self, pages: Range<u32>) -> Option<Range<u32>> {
+        let hole = |page: &u32| {
+            self.inner
+                .advise(*page..page + 1, Advice::WillNeed)
+                .is_err()
+        };
+        let hole = pages.clone().find(hole)?;
+        (hole > pages.start).then_some(pages.start..hole)
+    }
+
+    /// The source of a MAP, or what it is taken for.
+    fn source<'fd>(&self, source: Source<'fd>) -> Source<'fd> {
+        match source {
+            Source::Shared(..) if self.strikes(Fault::SharesNothing) => Source::Anon,
+            Source::Private(..) if self.strikes(Fault::ForgetsFile) => Source::Anon,
+            Source::Private(fd, at) if self.strikes(Fault::SharesPrivate) => Source::Shared(fd, at),
+            source => source,
+        }
     }
 
     fn word(&self, page: u32, byte: usize) -> u64 {
@@ -93,6 +167,7 @@ impl Target for Busted {
         placement: Placement,
         source: Source<'_>,
     ) -> io::Result<u32> {
+        let source = self.source(source);
         if self.strikes(Fault::SkipsReplace) {
             return Ok(pages.start);
         }
@@ -113,9 +188,7 @@ impl Target for Busted {
             } else {
                 pages.end % self.pages()
             };
-            for byte in (0..4096).step_by(8) {
-                self.set_word(last, byte, self.word(from, byte));
-            }
+            self.copy(from, last);
         }
         if self.strikes(Fault::LosesNeighbour) {
             for byte in (0..4096).step_by(8) {
@@ -131,6 +204,67 @@ impl Target for Busted {
             return Ok(());
         }
         self.inner.unmap(pages.start..pages.end - cut)
+    }
+
+    fn protect(&self, pages: Range<u32>, prot: Prot) -> io::Result<()> {
+        if let (true, Some(head)) = (self.fault == Fault::ProtectStops, self.head(pages.clone())) {
+            self.inner.protect(head, prot)?;
+        }
+        let last = pages.end - 1;
+        let more = last > pages.start && self.has_no_hole(&pages);
+        if more && self.strikes(Fault::ProtectsShort) {
+            return self.inner.protect(pages.start..last, prot);
+        }
+        self.inner.protect(pages, prot)?;
+        if self.strikes(Fault::ProtectEmpties) {
+            self.clear(last);
+        }
+        Ok(())
+    }
+
+    fn remap(&self, old: Range<u32>, count: u32, to: To) -> io::Result<u32> {
+        let first = self.inner.remap(old.clone(), count, to)?;
+        let length = old.end - old.start;
+        let rw = Prot::READ_WRITE;
+        if let To::Fixed(new) = to {
+            if self.strikes(Fault::MoveLeaves) {
+                let page = old.start..old.start + 1;
+                self.inner.map(page, rw, Placement::Fixed, Source::Anon)?;
+            }
+            if self.strikes(Fault::MoveEmpties) {
+                self.clear(new);
+            }
+            if count > 1 && self.strikes(Fault::MoveSwaps) {
+                self.swap(new, new + 1);
+            }
+            if self.strikes(Fault::MoveUnprotects) {
+                self.inner.protect(new..new + 1, rw)?;
+            }
+        } else if count < length && self.strikes(Fault::ShrinksShort) {
+            let page = old.end - 1..old.end;
+            self.inner.map(page, rw, Placement::Fixed, Source::Anon)?;
+        } else if count > length && self.strikes(Fault::GrowsRecycled) {
+            self.copy(old.end - 1, old.end);
+        }
+        Ok(first)
+    }
+
+    fn advise(&self, mut pages: Range<u32>, advice: Advice) -> io::Result<()> {
+        if advice == Advice::WillNeed {
+            self.inner.advise(pages.clone(), advice)?;
+            if self.strikes(Fault::FillEmpties) {
+                self.clear(pages.end - 1);
+            }
+            return Ok(());
+        }
+        if let (true, Some(head)) = (self.fault == Fault::DiscardStops, self.head(pages.clone())) {
+            self.inner.advise(head, advice)?;
+        }
+        let more = pages.end - pages.start > 1 && self.has_no_hole(&pages);
+        if more && self.strikes(Fault::DiscardsShort) {
+            pages.end -= 1;
+        }
+        self.inner.advise(pages, advice)
     }
 
     fn query(&self, page: u32) -> io::Result<Option<Pages>> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Each rule, and the cases in which it must stay silent.
 
+use super::super::pattern;
 use super::*;
 
 const SALT: u8 = 3;
@@ -38,7 +39,46 @@ fn value(before: State, after: State, known: Known, seq: u32) -> Result<(), Wron
         }
         .pack(SALT)
     };
-    judge_value(before, after, 9, Some((1, known)), seen, SALT)
+    judge(
+        before,
+        after,
+        Content::new(Fresh::Zero, 9),
+        known,
+        None,
+        seen,
+    )
+}
+
+/// The same of any content and any word.
+fn judge(
+    before: State,
+    after: State,
+    content: Content,
+    known: Known,
+    floor: Option<Stamp>,
+    seen: u64,
+) -> Result<(), Wrong> {
+    let look = Look {
+        page: (9, 9),
+        byte: 8,
+        states: (before, after),
+        content,
+        writer: Some(Writer {
+            number: 1,
+            known,
+            floor,
+            begun: &|page, _| if page < 20 { 8 } else { 0 },
+        }),
+    };
+    judge_value(&look, seen, SALT)
+}
+
+fn stamp(page: u32, seq: u32) -> Stamp {
+    Stamp {
+        page,
+        writer: 1,
+        seq,
+    }
 }
 
 /// Stores up to 7 are over, the last at `epoch`, and it is sure.
@@ -189,23 +229,105 @@ fn a_store_across_the_mapping_is_accepted_in_both() {
 #[test]
 fn only_the_writers_own_stamps_are_accepted() {
     let page = state(5, 5, Kind::ReadWrite);
-    let judge = |seen| judge_value(page, page, 9, Some((1, sure(4))), seen, SALT);
-    let stamp = Stamp {
-        page: 9,
-        writer: 1,
-        seq: 9,
-    };
+    let anon = Content::new(Fresh::Zero, 9);
+    let judge = |seen| judge(page, page, anon, sure(4), None, seen);
     assert!(matches!(
-        judge(stamp.pack(SALT)),
+        judge(stamp(9, 9).pack(SALT)),
         Err(Wrong::NotYetStored(..))
     ));
-    assert_eq!(judge(stamp.pack(SALT + 1)), Err(Wrong::Foreign));
+    assert_eq!(judge(stamp(9, 8).pack(SALT + 1)), Err(Wrong::Foreign));
     assert_eq!(judge(0xdead_beef), Err(Wrong::Foreign));
-    let moved = Stamp { page: 8, ..stamp };
+    assert_eq!(judge(pattern(9, 8)), Err(Wrong::Foreign));
+    let moved = stamp(8, 8);
     assert_eq!(judge(moved.pack(SALT)), Err(Wrong::Misplaced(moved)));
+}
+
+/// Judges a word that nobody writes.
+fn unwritten(content: Content, seen: u64) -> Result<(), Wrong> {
+    let page = state(5, 5, Kind::ReadWrite);
+    let look = Look {
+        page: (9, 9),
+        byte: 8,
+        states: (page, page),
+        content,
+        writer: None,
+    };
+    judge_value(&look, seen, SALT)
+}
+
+#[test]
+fn a_word_that_nobody_writes_stays_as_it_was() {
+    let anon = Content::new(Fresh::Zero, 9);
+    assert_eq!(unwritten(anon, 1), Err(Wrong::NotZero));
+    assert_eq!(unwritten(anon, 0), Ok(()));
+    let file = Content::new(Fresh::File(7), 9);
+    assert_eq!(unwritten(file, pattern(7, 8)), Ok(()));
+    assert_eq!(unwritten(file, pattern(9, 8)), Err(Wrong::NotZero));
+    assert_eq!(unwritten(file, pattern(7, 16)), Err(Wrong::NotZero));
+    assert_eq!(unwritten(file, 0), Err(Wrong::NotZero));
+}
+
+#[test]
+fn a_move_takes_the_stores_along() {
+    let page = state(9, 9, Kind::ReadWrite);
+    let content = Content::new(Fresh::Zero, 3).moved(3).moved(4);
+    let judge = |seen: u64| judge(page, page, content, sure(5), Some(stamp(3, 6)), seen);
+    assert_eq!(judge(stamp(3, 6).pack(SALT)), Ok(()));
+    assert_eq!(judge(stamp(4, 1).pack(SALT)), Ok(()), "there it was later");
+    assert_eq!(judge(stamp(9, 8).pack(SALT)), Ok(()), "stored since");
+    assert!(matches!(
+        judge(stamp(9, 7).pack(SALT)),
+        Err(Wrong::Stale(..))
+    ));
+    let lost = |seen| matches!(judge(seen), Err(Wrong::LostWrite(..)));
+    assert!(lost(0) && lost(stamp(3, 5).pack(SALT)));
+    let other = stamp(5, 1);
+    assert_eq!(judge(other.pack(SALT)), Err(Wrong::Misplaced(other)));
+}
+
+#[test]
+fn what_a_move_brings_is_not_judged_while_it_is_under_way() {
+    let old = state(5, 5, Kind::ReadWrite);
+    let arriving = old.arriving();
+    let after = arriving.renewed(Kind::ReadWrite);
+    let anon = Content::new(Fresh::Zero, 9);
+    for (before, after) in [(old, arriving), (arriving, arriving), (old, after)] {
+        let judge = |seen| judge(before, after, anon, sure(4), None, seen);
+        assert_eq!(judge(stamp(5, 1).pack(SALT)), Ok(()));
+        assert_eq!(judge(pattern(3, 8)), Ok(()));
+        assert_eq!(judge(pattern(3, 0)), Err(Wrong::Foreign));
+        let never = stamp(20, 1).pack(SALT);
+        assert!(matches!(judge(never), Err(Wrong::NotYetStored(..))));
+    }
+    // One epoch further: a change that brought nothing.
+    let other = stamp(5, 1);
+    let seen = other.pack(SALT);
     assert_eq!(
-        judge_value(page, page, 9, None, 1, SALT),
-        Err(Wrong::NotZero)
+        judge(old, old.changing(), anon, sure(4), None, seen),
+        Err(Wrong::Misplaced(other))
     );
-    assert_eq!(judge_value(page, page, 9, None, 0, SALT), Ok(()));
+}
+
+#[test]
+fn a_memfd_keeps_what_was_stored_before() {
+    let page = state(9, 9, Kind::ReadOnly);
+    let content = Content::new(Fresh::Shared, 9);
+    let judge = |seen: u64| judge(page, page, content, sure(3), Some(stamp(9, 5)), seen);
+    assert_eq!(judge(stamp(9, 5).pack(SALT)), Ok(()));
+    assert_eq!(judge(stamp(9, 7).pack(SALT)), Ok(()));
+    assert!(matches!(judge(0), Err(Wrong::LostWrite(None, _))));
+    let earlier = stamp(9, 4).pack(SALT);
+    assert!(matches!(judge(earlier), Err(Wrong::LostWrite(..))));
+}
+
+#[test]
+fn a_private_copy_is_the_files_page_or_what_was_stored() {
+    let page = state(9, 9, Kind::ReadWrite);
+    let content = Content::new(Fresh::File(7), 9);
+    let judge = |known, seen: u64| judge(page, page, content, known, None, seen);
+    assert_eq!(judge(sure(3), pattern(7, 8)), Ok(()));
+    assert_eq!(judge(sure(3), 0), Err(Wrong::Foreign));
+    assert_eq!(judge(sure(3), pattern(9, 8)), Err(Wrong::Foreign));
+    let lost = judge(sure(9), pattern(7, 8));
+    assert!(matches!(lost, Err(Wrong::LostWrite(None, _))));
 }
