@@ -6,6 +6,7 @@
 #include <linux/dax.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
+#include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/preempt.h>
@@ -260,7 +261,8 @@ bool faultline_file_is_regular(struct file *file)
 
 bool faultline_file_can_mmap(struct file *file)
 {
-	return can_mmap_file(file);
+	/* Files of sysfs have a method, but most of them cannot be mapped. */
+	return can_mmap_file(file) && file_inode(file)->i_sb->s_magic != SYSFS_MAGIC;
 }
 
 bool faultline_file_is_shmem(struct file *file)

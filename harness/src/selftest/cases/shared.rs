@@ -8,7 +8,7 @@ use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
-use crate::selftest::files::{Scratch, get, holds, memfd, put, shared, stamp};
+use crate::selftest::files::{Scratch, get, holds, memfd, put, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{AMPLE, Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::gup::{pipe, read_remote, splice_pages};
@@ -31,7 +31,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "shared":
     protection_is_the_regions,
     pages_count_against_the_limit,
     query_reports_backing_and_offset,
-    file_on_tmpfs_will_do,
+    file_of_a_tmpfs_is_refused,
     pages_can_be_pinned,
     advice_on_a_window_spares_the_memfd,
 ];
@@ -264,17 +264,15 @@ fn query_reports_backing_and_offset() -> Outcome {
     Ok(())
 }
 
-/// What the kernel takes for shared memory is all that counts.
-fn file_on_tmpfs_will_do() -> Outcome {
+/// Whoever may read a file of a tmpfs could freeze it for all its users.
+fn file_of_a_tmpfs_is_refused() -> Outcome {
     let scratch = Scratch::new(Path::new("/dev/shm"))?;
     scratch.file.set_len(bytes(4))?;
-    stamp(&scratch.file, 0, 4, 50)?;
-    let arena = Arena::backed(4, RW, shared(&scratch.file, 0))?;
-    Arena::holds(&arena.window, 0, 4, 50, "at first")?;
-    arena.stamp(0, 4, 10)?;
-    holds(&scratch.file, 0, 4, 10, "stored in the window")?;
-    std::fs::remove_file(&scratch.path)?;
-    Arena::holds(&arena.window, 0, 4, 10, "once deleted")
+    let arena = Arena::new(1, RW)?;
+    arena.refuses(libc::ENODEV, "SHARED over a file of a tmpfs", |arena| {
+        let from = shared(&scratch.file, 0);
+        arena.space.map_from(0, bytes(1), RW, Placement::Hint, from)
+    })
 }
 
 fn pages_can_be_pinned() -> Outcome {
