@@ -9,16 +9,18 @@
 //! * [`oracle`]: knows, page by page, what an access may see.
 //! * [`stress`] and [`demo`]: run threads and processes against the oracle.
 //! * [`bench`]: what changes cost, beside the kernel's own memory.
+//! * [`differential`]: compares a space with Linux's own memory, call by call.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
-//! [`target`], [`sys`] and the private module `shared`; what forks or waits for
+//! [`target`], [`sys`], [`differential::linux`] and the private module `shared`; what forks or waits for
 //! processes, in [`stress`], is the one exception.
 
 pub mod access;
 pub mod bench;
 pub mod client;
 pub mod demo;
+pub mod differential;
 pub mod oracle;
 pub mod rng;
 pub mod selftest;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, bench, demo, selftest, stress};
+use faultline::{EXIT_USAGE, bench, demo, differential, selftest, stress};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ struct Cli {
 enum Verb {
     /// Fault and remap concurrently, and check every access
     Stress(Box<stress::Options>),
+    /// Do the same on a space and on Linux's own memory, and compare
+    Differential(differential::Options),
     /// Show a short checked run under each policy
     Demo(demo::Demo),
     /// Measure what changes of regions cost
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     };
     match cli.verb {
         Verb::Stress(options) => stress::run(&options),
+        Verb::Differential(options) => differential::run(&options),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Bench(bench) => bench::run(&bench),
         Verb::Test(args) => selftest::run(args),

@@ -9,14 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::check::{Outcome, Stop, ensure_eq};
 use super::state::{PAGE, bytes};
-use super::sys::file;
 use crate::Source;
 
 /// A memfd of `pages` pages with `base + page` in the first word of each; it
 /// can be sealed.
 pub(crate) fn memfd(pages: usize, base: u64) -> Result<File, Stop> {
-    let file = file::memfd(libc::MFD_ALLOW_SEALING)?;
-    file.set_len(bytes(pages))?;
+    let file = File::from(crate::sys::memfd(bytes(pages))?);
     stamp(&file, 0, pages, base)?;
     Ok(file)
 }

@@ -8,7 +8,7 @@ use super::Counter;
 use super::worker::{Place, Worker};
 use crate::oracle::{Event, Kind, Op, Shadow, State};
 use crate::target::Target;
-use crate::{PAGE_SIZE, Placement};
+use crate::{PAGE_SIZE, Placement, Source};
 
 /// A change of pages: a call, and what it makes of them.
 pub(super) struct Change {
@@ -130,7 +130,7 @@ impl Worker<'_> {
             _ => Placement::Fixed,
         };
         match change.kind.prot() {
-            Some(prot) => target.map(change.pages.clone(), prot, placement),
+            Some(prot) => target.map(change.pages.clone(), prot, placement, Source::Anon),
             None => target
                 .unmap(change.pages.clone())
                 .map(|()| change.pages.start),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Features, LinuxTarget, Pages, Target, View};
 use crate::access::Signal;
-use crate::{Placement, Prot};
+use crate::{Placement, Prot, Source};
 
 /// How it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,14 +86,20 @@ impl Target for Busted {
         self.inner.unmapped_signal()
     }
 
-    fn map(&self, pages: Range<u32>, prot: Prot, placement: Placement) -> io::Result<u32> {
+    fn map(
+        &self,
+        pages: Range<u32>,
+        prot: Prot,
+        placement: Placement,
+        source: Source<'_>,
+    ) -> io::Result<u32> {
         if self.strikes(Fault::SkipsReplace) {
             return Ok(pages.start);
         }
         if self.strikes(Fault::IgnoresProtection) {
-            return self.inner.map(pages, Prot::READ_WRITE, placement);
+            return self.inner.map(pages, Prot::READ_WRITE, placement, source);
         }
-        self.inner.map(pages.clone(), prot, placement)?;
+        self.inner.map(pages.clone(), prot, placement, source)?;
         let last = pages.end - 1;
         if self.strikes(Fault::MapsShort) {
             self.inner.unmap(last..pages.end)?;

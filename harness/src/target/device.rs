@@ -6,10 +6,13 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use super::{Features, Pages, Target, View};
+use super::{Features, Operations, Pages, Target, To, View};
 use crate::access::Signal;
 use crate::rng::Rng;
-use crate::{PAGE_SIZE, Placement, Policy, Prot, Space, Stats, Window, sys};
+use crate::{
+    Advice, Backing, PAGE_SIZE, Placement, Policy, Prot, Relocation, Source, Space, Stats, Window,
+    sys,
+};
 
 /// Pages covered by one leaf of the page directory (2 MiB).
 const LEAF_PAGES: u64 = 512;
@@ -22,6 +25,7 @@ pub struct DeviceTarget {
     base: u64,
     pages: u32,
     windows: Vec<Window>,
+    operations: Operations,
 }
 
 impl DeviceTarget {
@@ -40,6 +44,7 @@ impl DeviceTarget {
         }
         let base = LEAF_PAGES * (64 + u64::from(pages) / LEAF_PAGES) - u64::from(pages) / 2;
         let mut target = DeviceTarget {
+            operations: Operations::of_device()?,
             space,
             base,
             pages,
@@ -59,6 +64,11 @@ impl DeviceTarget {
         &self.space
     }
 
+    /// Address in the space of page 0.
+    pub fn first_address(&self) -> u64 {
+        self.address(0)
+    }
+
     fn add_window(&mut self, pages: Range<u32>) -> io::Result<()> {
         let window = self
             .space
@@ -75,6 +85,16 @@ impl DeviceTarget {
         u64::from(pages.end - pages.start) * PAGE_SIZE
     }
 
+    /// The page at an address that a call answered. One outside the target is a
+    /// page that nobody asked for.
+    fn answer(&self, address: u64) -> u32 {
+        if address < self.address(0) {
+            u32::MAX
+        } else {
+            self.page(address)
+        }
+    }
+
     /// The page at this address, saturated at the ends of the target.
     fn page(&self, address: u64) -> u32 {
         (address / PAGE_SIZE)
@@ -88,6 +108,7 @@ impl Target for DeviceTarget {
         Features {
             placements: true,
             processes: true,
+            operations: self.operations,
         }
     }
 
@@ -99,17 +120,18 @@ impl Target for DeviceTarget {
         Signal::Bus
     }
 
-    fn map(&self, pages: Range<u32>, prot: Prot, placement: Placement) -> io::Result<u32> {
-        let address = self.address(pages.start);
+    fn map(
+        &self,
+        pages: Range<u32>,
+        prot: Prot,
+        placement: Placement,
+        source: Source<'_>,
+    ) -> io::Result<u32> {
+        let (address, length) = (self.address(pages.start), self.bytes(&pages));
         let got = self
             .space
-            .map(address, self.bytes(&pages), prot, placement)?;
-        // An address outside the target becomes a page that nobody asked for.
-        Ok(if got < self.address(0) {
-            u32::MAX
-        } else {
-            self.page(got)
-        })
+            .map_from(address, length, prot, placement, source)?;
+        Ok(self.answer(got))
     }
 
     fn unmap(&self, pages: Range<u32>) -> io::Result<()> {
@@ -117,11 +139,41 @@ impl Target for DeviceTarget {
             .unmap(self.address(pages.start), self.bytes(&pages))
     }
 
+    fn protect(&self, pages: Range<u32>, prot: Prot) -> io::Result<()> {
+        self.space
+            .protect(self.address(pages.start), self.bytes(&pages), prot)
+    }
+
+    fn remap(&self, old: Range<u32>, count: u32, to: To) -> io::Result<u32> {
+        let relocation = match to {
+            To::Stay => Relocation::Stay,
+            To::MayMove => Relocation::MayMove,
+            To::Fixed(page) => Relocation::Fixed(self.address(page)),
+        };
+        let (address, length) = (self.address(old.start), self.bytes(&old));
+        let new_length = u64::from(count) * PAGE_SIZE;
+        let got = self.space.remap(address, length, new_length, relocation)?;
+        Ok(self.answer(got))
+    }
+
+    fn advise(&self, pages: Range<u32>, advice: Advice) -> io::Result<()> {
+        self.space
+            .advise(self.address(pages.start), self.bytes(&pages), advice)
+    }
+
     fn query(&self, page: u32) -> io::Result<Option<Pages>> {
         let region = self.space.query(self.address(page))?;
-        Ok(region.map(|region| Pages {
-            range: self.page(region.start)..self.page(region.end),
-            prot: region.prot,
+        Ok(region.map(|region| {
+            let cut = match region.backing {
+                Backing::ANON => 0,
+                _ => self.address(0).saturating_sub(region.start),
+            };
+            Pages {
+                range: self.page(region.start)..self.page(region.end),
+                prot: region.prot,
+                backing: region.backing,
+                file_page: (region.offset + cut) / PAGE_SIZE,
+            }
         }))
     }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-use super::{Features, Pages, Target, View};
+use super::{Features, Operations, Pages, Target, View};
 use crate::access::{Area, Signal};
-use crate::{PAGE_SIZE, Placement, Prot};
+use crate::{PAGE_SIZE, Placement, Prot, Source};
 
 /// A range of addresses in which pages are mapped with `mmap(MAP_FIXED)`.
 ///
@@ -66,6 +66,7 @@ impl Target for LinuxTarget {
         Features {
             placements: false,
             processes: false,
+            operations: Operations::NONE,
         }
     }
 
@@ -77,8 +78,14 @@ impl Target for LinuxTarget {
         Signal::Segv
     }
 
-    fn map(&self, pages: Range<u32>, prot: Prot, placement: Placement) -> io::Result<u32> {
-        if placement != Placement::Fixed {
+    fn map(
+        &self,
+        pages: Range<u32>,
+        prot: Prot,
+        placement: Placement,
+        source: Source<'_>,
+    ) -> io::Result<u32> {
+        if placement != Placement::Fixed || !matches!(source, Source::Anon) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let first = pages.start;

@@ -9,6 +9,7 @@
 pub mod busted;
 mod device;
 mod linux;
+mod operations;
 
 use std::io;
 use std::ops::Range;
@@ -16,9 +17,10 @@ use std::os::unix::net::UnixStream;
 
 pub use device::DeviceTarget;
 pub use linux::LinuxTarget;
+pub use operations::{Operation, Operations};
 
 use crate::access::{Area, Signal};
-use crate::{Placement, Prot, Stats};
+use crate::{Advice, Backing, Placement, Prot, Source, Stats};
 
 /// A part of the target as memory: one window.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,8 @@ pub struct Features {
     pub placements: bool,
     /// Other processes can use it.
     pub processes: bool,
+    /// What else.
+    pub operations: Operations,
 }
 
 /// A region in numbers of pages.
@@ -57,6 +61,21 @@ pub struct Pages {
     pub range: Range<u32>,
     /// What an access may do.
     pub prot: Prot,
+    /// What its pages are made of.
+    pub backing: Backing,
+    /// Page of the file that the first page of `range` is.
+    pub file_page: u64,
+}
+
+/// Where REMAP may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Nowhere.
+    Stay,
+    /// Anywhere, if it cannot stay.
+    MayMove,
+    /// To this page.
+    Fixed(u32),
 }
 
 /// Something with pages `0..pages()` that can be mapped, unmapped and accessed.
@@ -71,11 +90,35 @@ pub trait Target: Sync {
     /// The signal of an access where nothing is mapped.
     fn unmapped_signal(&self) -> Signal;
 
-    /// Makes a fresh anonymous region and returns its first page.
-    fn map(&self, pages: Range<u32>, prot: Prot, placement: Placement) -> io::Result<u32>;
+    /// Makes a fresh region and returns its first page.
+    fn map(
+        &self,
+        pages: Range<u32>,
+        prot: Prot,
+        placement: Placement,
+        source: Source<'_>,
+    ) -> io::Result<u32>;
 
     /// Removes what is mapped in the range.
     fn unmap(&self, pages: Range<u32>) -> io::Result<()>;
+
+    /// Sets the protection of the range.
+    fn protect(&self, pages: Range<u32>, prot: Prot) -> io::Result<()> {
+        let _ = (pages, prot);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes `old` a region of `count` pages and returns its first page.
+    fn remap(&self, old: Range<u32>, count: u32, to: To) -> io::Result<u32> {
+        let _ = (old, count, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Fills or discards the pages of the range.
+    fn advise(&self, pages: Range<u32>, advice: Advice) -> io::Result<()> {
+        let _ = (pages, advice);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// The region with this page, or the next one above it.
     fn query(&self, page: u32) -> io::Result<Option<Pages>>;

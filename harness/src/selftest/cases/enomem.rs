@@ -23,6 +23,8 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "enomem":
     protect_of_parts_and_regions,
     remap_in_place,
     remap_elsewhere,
+    remap_elsewhere_of_files,
+    remap_elsewhere_to_other_lengths,
     dontneed_discards_or_not,
     willneed_leaves_good_pages,
     queries_allocate_nothing,
@@ -248,18 +250,29 @@ fn remap_in_place() -> Outcome {
     ])
 }
 
+fn shift(scene: &Scene, from: usize, pages: usize, to: usize) -> io::Result<()> {
+    let to = Relocation::Fixed(at(to));
+    scene.arena.resize(from, pages, pages, to).map(drop)
+}
+
 fn remap_elsewhere() -> Outcome {
-    fn shift(scene: &Scene, from: usize, pages: usize, to: usize) -> io::Result<()> {
-        let to = Relocation::Fixed(at(to));
-        scene.arena.resize(from, pages, pages, to).map(drop)
-    }
     exhaust_all(&[
         ("REMAP of all regions", |s| shift(s, 0, 600, 10_007)),
         ("REMAP of the middle", |s| shift(s, 1, 528, 10_000)),
         ("REMAP onto regions", |s| shift(s, 500, 20, 525)),
         ("REMAP of one page", |s| shift(s, 3, 1, 10_000)),
+    ])
+}
+
+fn remap_elsewhere_of_files() -> Outcome {
+    exhaust_all(&[
         ("REMAP of a memfd", |s| shift(s, 541, 2, 700)),
         ("REMAP of a copy", |s| shift(s, 551, 2, 700)),
+    ])
+}
+
+fn remap_elsewhere_to_other_lengths() -> Outcome {
+    exhaust_all(&[
         ("REMAP that shrinks", |s| {
             let to = Relocation::Fixed(at(10_000));
             s.arena.resize(0, 530, 200, to).map(drop)

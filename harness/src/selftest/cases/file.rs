@@ -239,7 +239,7 @@ fn secret_memory_is_refused() -> Outcome {
 }
 
 fn huge_pages_are_refused() -> Outcome {
-    let huge = match file::memfd(libc::MFD_HUGETLB) {
+    let huge = match file::huge() {
         Ok(huge) => huge,
         Err(error) => return Err(Stop::skip(format!("memfd of huge pages: {error}"))),
     };

@@ -4,6 +4,7 @@
 mod advise;
 mod cgroup;
 mod concurrency;
+mod differential;
 mod enomem;
 mod fault;
 mod file;
@@ -11,6 +12,7 @@ mod freeze;
 mod gup;
 mod lifetime;
 mod limit_regions;
+mod limit_total;
 mod limits;
 mod map;
 mod merge;
@@ -45,14 +47,14 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 37] = [
+    let groups: [&[&[Test]]; 38] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
         &[query::TESTS],
         &[map::TESTS],
         &[unmap::TESTS],
-        &[model::TESTS],
+        &[model::TESTS, differential::TESTS],
         &[merge::TESTS],
         &[protect::TESTS],
         &[resize::TESTS, relocate::TESTS],
@@ -73,6 +75,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
+        &[limit_total::WITH_PARAMETERS],
         &[enomem::TESTS],
         &[cgroup::TESTS],
         &[self_argument::TESTS],

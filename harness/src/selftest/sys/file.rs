@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::check;
 
-/// memfd_create, with MFD_CLOEXEC and these flags.
-pub(crate) fn memfd(flags: libc::c_uint) -> io::Result<File> {
-    let flags = flags | libc::MFD_CLOEXEC;
+/// memfd_create of huge pages.
+pub(crate) fn huge() -> io::Result<File> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB;
     // SAFETY: The name ends with a zero.
     let fd = check(unsafe { libc::memfd_create(c"faultline-test".as_ptr(), flags) }.into())?;
     // SAFETY: The kernel made it for us.
