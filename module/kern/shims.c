@@ -6,7 +6,6 @@
 #include <linux/dax.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
-#include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/preempt.h>
@@ -261,8 +260,7 @@ bool faultline_file_is_regular(struct file *file)
 
 bool faultline_file_can_mmap(struct file *file)
 {
-	/* Files of sysfs have a method, but most of them cannot be mapped. */
-	return can_mmap_file(file) && file_inode(file)->i_sb->s_magic != SYSFS_MAGIC;
+	return can_mmap_file(file);
 }
 
 bool faultline_file_is_shmem(struct file *file)
