@@ -132,8 +132,8 @@ impl<'a> LockedInode<'a> {
     fn try_lock(file: &'a HeldFile) -> Option<Self> {
         // SAFETY: The file keeps its inode.
         let taken = unsafe { bindings::faultline_inode_trylock(file.inode()) };
-        // INVARIANT: Just taken.
-        taken.then_some(Self(file))
+        // INVARIANT: Just taken. Made only then: dropping it would unlock the inode.
+        taken.then(|| Self(file))
     }
 
     /// `shmem_freeze()`. The caller knows that the file is a memfd.

@@ -137,6 +137,11 @@ impl HeldFile {
     /// regular file that can be mapped, not DAX, not hugetlb, with pages that
     /// come from shmem or by `->read_folio`. Others (secretmem, guest memory)
     /// are not even in the kernel's own map.
+    ///
+    /// Files of kernfs (sysfs, cgroups) have `->read_folio` and a way to map
+    /// some, but their contents are not in the page cache. What tells them is
+    /// that splice(2) does not go by it, on a file system without a device:
+    /// gfs2 has one, and its own reason.
     pub(crate) fn has_cached_pages(&self) -> bool {
         // SAFETY: By the type invariants.
         let can_mmap = unsafe { bindings::faultline_file_can_mmap(self.as_ptr()) };
@@ -144,7 +149,9 @@ impl HeldFile {
         let is_huge = unsafe { bindings::faultline_file_is_hugetlb(self.as_ptr()) };
         // SAFETY: By the type invariants.
         let is_dax = unsafe { bindings::faultline_file_is_dax(self.as_ptr()) };
-        let is_normal = self.is_regular() && can_mmap && !is_huge && !is_dax;
+        // SAFETY: By the type invariants.
+        let is_pseudo = unsafe { bindings::faultline_file_bypasses_cache(self.as_ptr()) };
+        let is_normal = self.is_regular() && can_mmap && !is_huge && !is_dax && !is_pseudo;
         is_normal && (self.is_shmem() || self.has_read_folio())
     }
 

@@ -113,6 +113,9 @@ bool faultline_file_is_hugetlb(struct file *file);
 bool faultline_file_is_dax(struct file *file);
 bool faultline_file_is_internal(struct file *file);
 
+/* f_op->splice_read is copy_splice_read(), and s_bdev is NULL */
+bool faultline_file_bypasses_cache(struct file *file);
+
 /* i_size_read() */
 loff_t faultline_file_size(struct file *file);
 

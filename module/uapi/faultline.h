@@ -74,7 +74,9 @@
  * SHARED: fd is a memfd. While any region maps it, it is frozen: its size does
  * not change and no hole is punched (EPERM from ftruncate(2) and fallocate(2)
  * meanwhile); read(2), write(2) and every other mapping of it see the same
- * pages. An access beyond its end is SIGBUS.
+ * pages. An access beyond its end is SIGBUS. It is thawed when the call that
+ * removes the last such region has returned, or a moment after a call that
+ * failed, or the end of a space.
  *
  * PRIVATE: fd is a regular file that can be read. What is written to the file
  * later may or may not be seen in pages not touched so far. Behind the end of
