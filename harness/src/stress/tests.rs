@@ -72,14 +72,18 @@ fn a_run_repeats_with_its_seed() {
     assert_eq!(run(), run());
 }
 
-/// Runs a target with this fault at one call in fifty; it must be caught, and
-/// by the rule with these words.
+/// Runs a target with this fault at one call in eight; it must be caught, and
+/// by the rule with these words. On a machine that is busy with other things a
+/// remapper may run alone for a while: with many pages and small changes there is
+/// still something left then of what the accessors stored.
 fn caught(fault: Fault, words: &[&str]) {
     let options = Options {
         seconds: Some(20),
+        pages: 768,
+        change_pages: 6,
         ..options()
     };
-    let target = Busted::new(options.pages, fault, 50).expect("memory");
+    let target = Busted::new(options.pages, fault, 8).expect("memory");
     let report = execute(&options, 4, vec![Box::new(target)]).expect("a run");
     let text = report.text();
     assert!(!report.passed(), "not caught: {text}");
@@ -123,7 +127,7 @@ macro_rules! each_is_caught {
 }
 
 each_is_caught! {
-    a_page_left_mapped_is_caught: SkipsUnmap, ["had to fault went through"];
+    a_page_left_mapped_is_caught: SkipsUnmap, ["had to fault went through", "wrong answer"];
     a_page_not_replaced_is_caught:
         SkipsReplace, ["stale data", OUTCOMES[0], OUTCOMES[1], CONTENTS[1], CONTENTS[3], "wrong answer"];
     a_page_that_is_not_zero_is_caught: MapsDirty, ["data in a word that nobody writes"];
@@ -138,12 +142,12 @@ each_is_caught! {
     protect_that_leaves_a_page_is_caught: ProtectsShort, OUTCOMES;
     protect_that_loses_a_page_is_caught: ProtectEmpties, ["lost write", CONTENTS[3]];
     protect_that_stops_at_a_hole_is_caught: ProtectStops, OUTCOMES;
-    dontneed_that_leaves_a_page_is_caught: DiscardsShort, ["stale data"];
+    dontneed_that_leaves_a_page_is_caught: DiscardsShort, ["stale data", CONTENTS[2], CONTENTS[3]];
     dontneed_that_stops_at_a_hole_is_caught: DiscardStops, ["lost write"];
     willneed_that_loses_a_page_is_caught: FillEmpties, ["lost write"];
-    shrink_that_leaves_a_page_is_caught: ShrinksShort, ["had to fault went through"];
+    shrink_that_leaves_a_page_is_caught: ShrinksShort, ["had to fault went through", "wrong answer"];
     grow_that_is_not_fresh_is_caught: GrowsRecycled, CONTENTS;
-    move_that_leaves_a_page_is_caught: MoveLeaves, ["had to fault went through"];
+    move_that_leaves_a_page_is_caught: MoveLeaves, ["had to fault went through", "wrong answer"];
     move_that_loses_a_page_is_caught: MoveEmpties, ["lost write"];
     move_that_mixes_pages_up_is_caught: MoveSwaps, CONTENTS;
     move_that_forgets_the_protection_is_caught: MoveUnprotects, ["had to fault went through"];
