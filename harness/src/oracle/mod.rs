@@ -10,16 +10,22 @@
 //! # The state of a page
 //! One atomic word per page ([`State`]): an *epoch* that grows with every
 //! change, the *origin* (the epoch of the change that made the page's present
-//! content, zeroes) and a kind. It never takes the same value twice, because
-//! the epoch only grows, and within an epoch the kind goes from `Changing` to
-//! one other and stays.
+//! content, or brought it here) and a kind. It never takes the same value twice,
+//! because the epoch only grows, and within an epoch the kind goes from
+//! `Changing` or `Arriving` to one other and stays.
 //!
 //! A remapper
 //!
-//! 1. sets all pages of the range to `Changing` with the next epoch, and
-//!    passes a full fence (R1);
+//! 1. sets all pages of the range to `Changing` with the next epoch, or to
+//!    `Arriving` with the one after it where content with a past will come to
+//!    the page (a move, a memfd), and passes a full fence (R1);
 //! 2. makes the call;
-//! 3. sets the pages to what they are now, with release (R2).
+//! 3. notes what the contents are now, and then sets the pages to what they are
+//!    now, with release (R2).
+//!
+//! PROTECT keeps the origin, and DONTNEED the kind. What must change nothing is
+//! not announced at all: WILLNEED, and calls that must fail (C7). So any access
+//! that sees something of them is judged under a constant state.
 //!
 //! An accessor reads the state with acquire (A1), accesses the page, passes a
 //! full fence if that was a store, and reads the state again (A2).
@@ -39,7 +45,7 @@
 //! what is known of the page's past.
 //!
 //! # The content of a page
-//! A stamp names page, writer and a sequence number per page and writer. For
+//! A stamp names the page that it was stored through, writer and a sequence number per page and writer. For
 //! each page and writer three words are kept, written by the writer only:
 //!
 //! * `begun`: the last sequence number it may have stored, written before the
@@ -65,6 +71,37 @@
 //!
 //! What is not proved is not reported: a store in flight across a change may
 //! land before or after it, and such a stamp is accepted in both.
+//!
+//! # Contents with a past
+//! A [`Content`] knows what its words are that nobody stored to (zero, or those
+//! of a file), and the last two pages it was moved from. Since a stamp names the
+//! page it was stored through, whatever was mapped there, stamps that may be in
+//! a content are those of its page, and of the pages it had before. For each
+//! writer there is a *floor*: a store that the content had for sure when it came
+//! here, taken from `sure` by the remapper that moves it. Under a constant state
+//! this must be there, or a later one: through this page, through the same one,
+//! or through one that the content had after that.
+//!
+//! The content of a memfd stays when its region goes, and is at one page only
+//! (page `n` of the space shows page `n` of the file, and is not moved); its
+//! floor waits in the shadow for the next region that shows it, and for the end
+//! of the run, when the file is read.
+//!
+//! All this is constant under a constant state. A loader that saw no more than
+//! one epoch go by, and no `Arriving`, knows that nothing came: the content is
+//! what it read before the load, or fresh. It reads it between A1 and the load,
+//! so it is not younger than what the load saw. Otherwise only impossible data
+//! are reported: no stamp, or one that its writer has not begun.
+//!
+//! # What it cannot see
+//! * A stamp of a page that the content has left, stored there after it left
+//!   (an old translation that can still be written): unless the store itself was
+//!   judged, which it is under a constant state.
+//! * A stale stamp in a content that was at the same page before, or at more
+//!   than two: floors are judged there, ages are not.
+//! * A store to the same page under another region that shows up in a memfd.
+//! * Moves to a place of the module's choice (MAYMOVE), moves of memfds, and the
+//!   page limit are left to other tests.
 //!
 //! # What a remapper knows
 //! It alone changes its pages, so between steps 2 and 3 it may judge its own
