@@ -11,9 +11,9 @@ use crate::{PAGE_SIZE, sys};
 
 /// Pages of each file.
 pub const FILE_PAGES: u32 = 24;
-/// Where the pages of the read-only file begin: regions of two files are never
-/// taken for one, because their offsets do not meet.
-pub const READ_ONLY_FROM: u32 = 64;
+/// Where the pages of the read-only file begin: so far behind all others that
+/// regions of two files are never taken for one, however they grow.
+pub const READ_ONLY_FROM: u32 = 1 << 24;
 
 /// First page of a file that is used.
 pub fn first_page(name: FileName) -> u32 {
