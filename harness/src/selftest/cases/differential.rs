@@ -14,6 +14,16 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "differential":
     large_changes_are_as_in_linux,
 ];
 
+/// As many short sequences as there is time for: one takes some seconds on the
+/// debug kernel.
+fn short() -> Options {
+    Options {
+        steps: 300,
+        seconds: Some(6),
+        ..Options::default()
+    }
+}
+
 /// Runs sequences from a seed that nobody chose; a failure says which.
 fn compare(options: &Options) -> Outcome {
     match run_all(options, random_seed(), &|line| println!("# {line}")) {
@@ -27,12 +37,12 @@ fn anonymous_memory_is_as_in_linux() -> Outcome {
     use Operation::{DontNeed, Grow, Move, Protect, Shrink, WillNeed};
     compare(&Options {
         operations: Some(vec![Protect, Shrink, Grow, Move, DontNeed, WillNeed]),
-        ..Options::default()
+        ..short()
     })
 }
 
 fn memory_and_files_are_as_in_linux() -> Outcome {
-    compare(&Options::default())
+    compare(&short())
 }
 
 /// Over several leaves of the page directory.
@@ -40,7 +50,6 @@ fn large_changes_are_as_in_linux() -> Outcome {
     compare(&Options {
         pages: 1200,
         sweep: Some(40),
-        sequences: 1,
-        ..Options::default()
+        ..short()
     })
 }
