@@ -195,7 +195,7 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
                 Err(now) => count = now,
             }
         }
-        (count < 0).then_some(Self { inner })
+        (count < 0).then(|| Self { inner })
     }
 }
 
