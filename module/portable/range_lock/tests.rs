@@ -279,7 +279,8 @@ impl<'l> World<'l> {
     }
 }
 
-/// Short sequences, if `PROPTEST_CASES` says nothing else.
+/// Short sequences, if `FAULTLINE_CASES` says nothing else. (`PROPTEST_CASES` would
+/// also make as many long ones: proptest puts it over any configuration.)
 const SHORT: u32 = 2000;
 /// Requests that a long sequence has at a time, at most.
 const CROWD: usize = 24;
@@ -289,7 +290,7 @@ const SHRINKING: u32 = 20_000;
 
 /// So many cases for each [`SHORT`] ones.
 fn cases(share: u32) -> ProptestConfig {
-    let wanted = std::env::var("PROPTEST_CASES").ok();
+    let wanted = std::env::var("FAULTLINE_CASES").ok();
     let wanted: u32 = wanted.and_then(|n| n.parse().ok()).unwrap_or(SHORT);
     ProptestConfig {
         cases: (wanted.saturating_mul(share) / SHORT).max(1),

@@ -66,7 +66,7 @@ impl Tier {
             Self::Long => {
                 command
                     .env("FAULTLINE_LONG", "1")
-                    .env("PROPTEST_CASES", "50000");
+                    .env("FAULTLINE_CASES", "50000");
             }
         }
     }
