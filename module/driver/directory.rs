@@ -264,7 +264,8 @@ impl Directory {
         while let Some((index, leaf)) = self.leaves.find(next, last) {
             let removed = self.remove_leaf(index, &leaf, range, &mut zap);
             next = index + 1;
-            done((next << LEAF_SHIFT) as u64, removed);
+            // Behind the range is what others may still have to remove.
+            done(((next << LEAF_SHIFT) as u64).min(range.end()), removed);
         }
     }
 

@@ -59,8 +59,9 @@ impl Space {
     ) -> Result {
         let mut rest = Some(range);
         while let Some(todo) = rest {
-            // What it has of the range already grows by the next part.
-            let stored = self.regions.replace(range, new, *effort)?;
+            // It joins what it has of the range already, unless others, who were
+            // let in there, have put something else in its place.
+            let stored = self.regions.replace(todo, new, *effort)?;
             rest = range.above(stored.end);
             *effort = Effort::MustSucceed;
             self.discard_stored(todo, stored, gone, &mut done);
