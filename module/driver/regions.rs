@@ -94,9 +94,12 @@ impl Regions {
 
     /// The part in `range` of the first region that overlaps it. Of what others
     /// may change meanwhile it is what stood there a moment ago.
+    ///
+    /// With the tree locked, for a neighbour's change may put another region in
+    /// its place and release what it holds: a copy made then would hold nothing.
     pub(crate) fn first_in(&self, range: Interval) -> Option<Piece<Attributes>> {
-        let rcu = rcu::read_lock();
-        let entry = self.tree.find(range.start() as usize, range.last() as usize, &rcu)?;
+        let tree = self.tree.lock();
+        let entry = tree.find(range.start() as usize, range.last() as usize)?;
         Some(Piece {
             interval: interval(&entry).intersect(range)?,
             attributes: entry.value.attributes.clone(),
@@ -113,14 +116,15 @@ impl Regions {
         })
     }
 
-    /// What `show` makes of the first region that overlaps `range`.
+    /// What `show` makes of the first region that overlaps `range`. With the tree
+    /// locked, since RCU readers may see the bounds of an interval half changed.
     pub(crate) fn find<R>(
         &self,
         range: Interval,
         show: impl FnOnce(Interval, &Region) -> R,
     ) -> Option<R> {
-        let rcu = rcu::read_lock();
-        let entry = self.tree.find(range.start() as usize, range.last() as usize, &rcu)?;
+        let tree = self.tree.lock();
+        let entry = tree.find(range.start() as usize, range.last() as usize)?;
         Some(show(interval(&entry), entry.value))
     }
 
