@@ -2,6 +2,7 @@
 //! The tests, by subject.
 
 mod advise;
+mod batches;
 mod cgroup;
 mod concurrency;
 mod differential;
@@ -10,6 +11,7 @@ mod fault;
 mod file;
 mod freeze;
 mod gup;
+mod holds;
 mod lifetime;
 mod limit_regions;
 mod limit_total;
@@ -47,7 +49,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 38] = [
+    let groups: [&[&[Test]]; 40] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -56,6 +58,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[unmap::TESTS],
         &[model::TESTS, differential::TESTS],
         &[merge::TESTS],
+        &[batches::TESTS, batches::WITH_HOOKS],
         &[protect::TESTS],
         &[resize::TESTS, relocate::TESTS],
         &[advise::TESTS],
@@ -63,6 +66,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[shared::TESTS],
         &[freeze::TESTS],
         &[seal::TESTS],
+        &[holds::TESTS],
         &[private::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What regions hold of a memfd: given up when the call that removes the last of
+//! them returns, and never before.
+
+use std::fs::File;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use super::concurrency::{for_a_while, in_threads};
+use crate::selftest::check::{Outcome, Stop, ensure_eq, fails};
+use crate::selftest::files::{memfd, shared};
+use crate::selftest::runner::{Needs, Test, tests};
+use crate::selftest::state::{Arena, at, bytes};
+use crate::selftest::sys::file::seal;
+use crate::{Placement, Policy, Prot, Relocation};
+
+pub(super) const TESTS: &[Test] = tests![Needs::Module, "holds":
+    kept_while_regions_join_and_split,
+    given_up_by_unmap,
+    given_up_by_unmap_after_protect,
+    given_up_by_unmap_after_remap,
+    given_up_by_unmap_after_a_map_that_joins,
+    given_up_by_unmap_after_growth,
+    given_up_by_protect_that_joins_and_unmap,
+    given_up_by_map,
+    given_up_by_unmap_after_unmap_of_parts,
+    given_up_by_two_unmaps_at_once,
+];
+
+const RW: Prot = Prot::READ_WRITE;
+const RO: Prot = Prot::READ;
+const PAGES: usize = 16;
+const POLICIES: [Policy; 2] = [Policy::RANGE, Policy::GLOBAL];
+
+/// The memfd can be resized at the first try, and sealed at the first try.
+#[track_caller]
+fn given_up(file: &File, when: &str) -> Outcome {
+    let shrunk = file.set_len(bytes(PAGES / 2));
+    shrunk.map_err(|error| Stop::fail(format!("ftruncate {when}: {error}")))?;
+    file.set_len(bytes(PAGES))?;
+    let sealed = seal(file, libc::F_SEAL_WRITE);
+    sealed.map_err(|error| Stop::fail(format!("F_SEAL_WRITE {when}: {error}")))
+}
+
+/// With each policy, several times: `change` of a space with a memfd's pages
+/// `[0, 8)` at page 0 leaves nothing of it, and so nothing is held.
+fn gives_up(what: &str, change: fn(&Arena, &File) -> Outcome) -> Outcome {
+    for policy in POLICIES {
+        for round in 0..20 {
+            let file = memfd(PAGES, 50)?;
+            let arena = Arena::empty(PAGES)?;
+            arena.space.set_policy(policy)?;
+            arena.place(0, 8, RW, shared(&file, 0))?;
+            if round % 2 == 1 {
+                arena.stamp(0, 8, 7)?;
+            }
+            change(&arena, &file)?;
+            given_up(&file, &format!("after {what}, {policy:?}, round {round}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn given_up_by_unmap() -> Outcome {
+    gives_up("MAP and UNMAP", |arena, _| arena.unmap(0, 8))
+}
+
+fn given_up_by_unmap_after_protect() -> Outcome {
+    gives_up("PROTECT and UNMAP", |arena, _| {
+        arena.protect(0, 8, RO)?;
+        arena.unmap(0, 8)
+    })?;
+    gives_up("PROTECT of a part and UNMAP", |arena, _| {
+        arena.protect(2, 3, RO)?;
+        arena.unmap(0, 8)
+    })
+}
+
+fn given_up_by_protect_that_joins_and_unmap() -> Outcome {
+    gives_up("PROTECT, back again, and UNMAP", |arena, _| {
+        arena.protect(2, 3, RO)?;
+        arena.protect(0, 8, RW)?;
+        arena.unmap(0, 8)
+    })
+}
+
+fn given_up_by_unmap_after_remap() -> Outcome {
+    gives_up("REMAP and UNMAP", |arena, _| {
+        arena.shift(0, 8, 100)?;
+        arena.unmap(100, 8)
+    })?;
+    gives_up("REMAP of a part and UNMAP", |arena, _| {
+        arena.shift(2, 3, 100)?;
+        arena.unmap(0, 200)
+    })?;
+    gives_up("REMAP that shrinks and moves, and UNMAP", |arena, _| {
+        arena.resize(0, 8, 3, Relocation::Fixed(at(100)))?;
+        arena.unmap(100, 3)
+    })
+}
+
+fn given_up_by_unmap_after_a_map_that_joins() -> Outcome {
+    gives_up("a FIXED MAP that joins, and UNMAP", |arena, file| {
+        arena.place(8, 8, RW, shared(file, 8))?;
+        ensure_eq!(arena.shape()?, [(0, 16, RW)], "regions");
+        arena.unmap(0, 16)
+    })?;
+    gives_up("a MAP by a hint that joins, and UNMAP", |arena, file| {
+        let (addr, place) = (at(8), Placement::Hint);
+        let source = shared(file, 8);
+        let got = arena.space.map_from(addr, bytes(8), RW, place, source)?;
+        ensure_eq!(got, addr, "address");
+        ensure_eq!(arena.shape()?, [(0, 16, RW)], "regions");
+        arena.unmap(0, 16)
+    })
+}
+
+fn given_up_by_unmap_after_growth() -> Outcome {
+    gives_up("growth and UNMAP", |arena, _| {
+        arena.resize(0, 8, 12, Relocation::Stay)?;
+        arena.unmap(0, 12)
+    })
+}
+
+fn given_up_by_map() -> Outcome {
+    gives_up("MAP of ANON", |arena, _| arena.remap(0, 8, RW))
+}
+
+fn given_up_by_unmap_after_unmap_of_parts() -> Outcome {
+    gives_up("UNMAP of parts", |arena, _| {
+        arena.unmap(3, 2)?;
+        arena.unmap(0, 2)?;
+        arena.unmap(0, 8)
+    })
+}
+
+fn given_up_by_two_unmaps_at_once() -> Outcome {
+    const ROUNDS: usize = 2000;
+    for policy in POLICIES {
+        let file = memfd(PAGES, 50)?;
+        let arena = Arena::empty(PAGES)?;
+        arena.space.set_policy(policy)?;
+        let barrier = Barrier::new(2);
+        in_threads(2, |number| {
+            let mut outcome = Ok(());
+            for round in 0..ROUNDS {
+                // Nobody may leave the other waiting.
+                if number == 0 && outcome.is_ok() {
+                    outcome = arena.place(0, PAGES, RO, shared(&file, 0));
+                }
+                barrier.wait();
+                let half = PAGES / 2;
+                outcome = outcome.and_then(|()| arena.unmap(number * half, half));
+                barrier.wait();
+                if number == 0 && outcome.is_ok() {
+                    outcome = file.set_len(bytes(PAGES - round % 2)).map_err(|error| {
+                        Stop::fail(format!("ftruncate, {policy:?}, round {round}: {error}"))
+                    });
+                }
+            }
+            outcome
+        })?;
+    }
+    Ok(())
+}
+
+/// A region that another has taken over for a part still holds the memfd there.
+fn kept_while_regions_join_and_split() -> Outcome {
+    for policy in POLICIES {
+        for _ in 0..3 {
+            let file = memfd(PAGES, 50)?;
+            let arena = Arena::empty(PAGES)?;
+            arena.space.set_policy(policy)?;
+            arena.place(0, PAGES, RW, shared(&file, 0))?;
+            for_a_while(Duration::from_millis(700), 4, |number, round| {
+                if number % 2 == 0 {
+                    return arena.place(8, 8, RW, shared(&file, 8));
+                }
+                let prot = [RO, RW][round as usize % 2];
+                arena
+                    .protect(0, 8, prot)
+                    .map_err(|error| Stop::fail(format!("PROTECT to {prot:?}: {error}")))
+            })?;
+            arena.unmap(8, 8)?;
+            fails(
+                file.set_len(bytes(1)),
+                libc::EPERM,
+                &format!("ftruncate with half of it mapped, {policy:?}"),
+            )?;
+            arena.protect(0, 8, RW)?;
+            arena.stamp(0, 8, 9)?;
+            arena.unmap(0, 8)?;
+            given_up(&file, &format!("at last, {policy:?}"))?;
+        }
+    }
+    Ok(())
+}
