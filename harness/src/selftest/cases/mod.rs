@@ -2,6 +2,7 @@
 //! The tests, by subject.
 
 mod advise;
+mod atomic;
 mod batches;
 mod cgroup;
 mod concurrency;
@@ -13,6 +14,7 @@ mod freeze;
 mod gup;
 mod holds;
 mod lifetime;
+mod limit_exact;
 mod limit_regions;
 mod limit_total;
 mod limits;
@@ -49,7 +51,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 40] = [
+    let groups: [&[&[Test]]; 42] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -79,6 +81,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
+        &[limit_exact::TESTS],
         &[limit_total::WITH_PARAMETERS],
         &[enomem::TESTS],
         &[cgroup::TESTS],
@@ -89,6 +92,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[lifetime::TESTS],
         &[concurrency::TESTS],
         &[races::TESTS],
+        &[atomic::TESTS],
         &[unload::TESTS],
     ];
     groups
