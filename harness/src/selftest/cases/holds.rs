@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::concurrency::{for_a_while, in_threads};
 use crate::selftest::check::{Outcome, Stop, ensure_eq, fails};
@@ -136,8 +136,7 @@ fn given_up_by_unmap_after_unmap_of_parts() -> Outcome {
 }
 
 fn given_up_by_two_unmaps_at_once() -> Outcome {
-    const ROUNDS: usize = 2000;
-    for policy in POLICIES {
+    for (policy, seconds) in [(Policy::RANGE, 8), (Policy::GLOBAL, 2)] {
         let file = memfd(PAGES, 50)?;
         let arena = Arena::empty(PAGES)?;
         arena.space.set_policy(policy)?;
@@ -154,17 +153,41 @@ fn given_up_by_two_unmaps_at_once() -> Outcome {
                 }
             }
         };
+        let mut took = Duration::from_millis(1);
+        for _ in 0..20 {
+            arena.place(0, PAGES, RO, shared(&file, 0))?;
+            arena.window.load(0)?;
+            let start = Instant::now();
+            arena.unmap(0, PAGES)?;
+            took = took.min(start.elapsed());
+        }
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let last = AtomicUsize::new(usize::MAX);
         in_threads(2, |number| {
             let mut outcome = Ok(());
-            for round in 0..ROUNDS {
+            for round in 0.. {
                 // Nobody may leave the other waiting.
                 if number == 0 && outcome.is_ok() {
                     outcome = arena.place(0, PAGES, RO, shared(&file, 0));
+                    // Its half has a page to zap, the other has not.
+                    outcome = outcome.and_then(|()| Ok(arena.window.load(0).map(drop)?));
                 }
                 meet(2 * round + 1);
+                if number == 1 {
+                    // Later and later, up to twice as long as it takes.
+                    let late = took * (round % 128) as u32 / 64;
+                    let start = Instant::now();
+                    while start.elapsed() < late {}
+                }
                 let half = PAGES / 2;
                 outcome = outcome.and_then(|()| arena.unmap(number * half, half));
+                if number == 0 && (outcome.is_err() || Instant::now() > end) {
+                    last.fetch_min(round, Ordering::SeqCst);
+                }
                 meet(2 * round + 2);
+                if round == last.load(Ordering::SeqCst) {
+                    break;
+                }
                 if number == 0 && outcome.is_ok() {
                     outcome = file.set_len(bytes(PAGES - round % 2)).map_err(|error| {
                         Stop::fail(format!("ftruncate, {policy:?}, round {round}: {error}"))
