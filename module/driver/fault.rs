@@ -130,6 +130,8 @@ impl Space {
             })
             .ok_or(Failure::NoRegion)?
             .ok_or(Failure::Denied)?;
+        #[cfg(faultline_test_hooks)]
+        super::space::delay(crate::kern::param::delay_fault_ms());
         self.fill_page(page, &source, access, |page| insert(fault, page, access))
     }
 

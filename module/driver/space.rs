@@ -89,6 +89,8 @@ impl Space {
     /// Discards the pages of `range`: zaps them in every window, then frees them.
     /// `done` is called with the page up to which that is done. May sleep.
     pub(crate) fn discard(&self, range: Interval, done: &mut impl FnMut(u64)) {
+        #[cfg(faultline_test_hooks)]
+        delay(param::delay_discard_ms());
         let zap = |first, pages| self.zap(first, pages);
         self.directory.remove(range, zap, |page, removed| {
             // Room for others before they can get at the pages.
@@ -96,6 +98,8 @@ impl Space {
             self.stats.add(Counter::PagesRemoved, removed as i64);
             done(page);
         });
+        #[cfg(faultline_test_hooks)]
+        delay(param::delay_discard_ms());
     }
 
     /// Takes the entries of the pages of `range` out of every window; the pages
@@ -109,5 +113,15 @@ impl Space {
         if !cfg!(faultline_busted_skip_zap) {
             self.inode.unmap_pages(first, pages);
         }
+    }
+}
+
+/// Sleeps as long as the test wants, uninterruptibly.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay(ms: u32) {
+    use kernel::time::{delay::fsleep, Delta};
+
+    if ms != 0 {
+        fsleep(Delta::from_millis(ms.into()));
     }
 }

@@ -36,3 +36,18 @@ pub(crate) fn delay_unmap_ms() -> u32 {
     // SAFETY: No requirements.
     unsafe { bindings::faultline_param_delay_unmap_ms() }
 }
+
+/// How long a change sleeps before and behind each batch of pages that it
+/// discards, in milliseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_discard_ms() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_discard_ms() }
+}
+
+/// How long a fault that has found its region sleeps, in milliseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_fault_ms() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_fault_ms() }
+}

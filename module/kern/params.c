@@ -51,4 +51,22 @@ unsigned int faultline_param_delay_unmap_ms(void)
 {
 	return READ_ONCE(delay_unmap_ms);
 }
+
+static unsigned int delay_discard_ms;
+module_param(delay_discard_ms, uint, 0644);
+MODULE_PARM_DESC(delay_discard_ms, "Test only: how long a change sleeps before and behind each batch of pages that it discards");
+
+unsigned int faultline_param_delay_discard_ms(void)
+{
+	return READ_ONCE(delay_discard_ms);
+}
+
+static unsigned int delay_fault_ms;
+module_param(delay_fault_ms, uint, 0644);
+MODULE_PARM_DESC(delay_fault_ms, "Test only: how long a fault that has found its region sleeps");
+
+unsigned int faultline_param_delay_fault_ms(void)
+{
+	return READ_ONCE(delay_fault_ms);
+}
 #endif

@@ -157,6 +157,8 @@ u64 faultline_param_total_pages(void);
 u64 faultline_param_max_regions(void);
 const char *faultline_param_policy(void);
 unsigned int faultline_param_delay_unmap_ms(void);
+unsigned int faultline_param_delay_discard_ms(void);
+unsigned int faultline_param_delay_fault_ms(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

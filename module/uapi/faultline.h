@@ -10,13 +10,16 @@
  *           byte offsets of the file, from 0 up to FAULTLINE_SPACE_SIZE.
  *   region  A half-open interval [start, end) of a space with a protection and
  *           a backing. Regions never overlap; both ends are page aligned.
+ *           Two that touch are joined if they have the same protection and are
+ *           both ANON, or continue each other in a file: the same open(2) of it,
+ *           and the same backing and right to write.
  *   window  An mmap(2) of part of the device file: MAP_SHARED, never PROT_EXEC.
  *           What an access through it may do is decided by the region under it.
  *
  * Accesses
  *   no region at the address           SIGBUS
  *   access the region forbids          SIGSEGV
- *   the space's page limit is reached  SIGBUS
+ *   the page limit is reached          SIGBUS
  *   beyond the end of the file         SIGBUS
  *   the file could not be read         SIGBUS
  *
@@ -31,8 +34,9 @@
  *   - addr and length are in bytes and page aligned, length is not zero, and
  *     [addr, addr + length) lies inside the space: EINVAL otherwise (a MAP
  *     without FIXED that does not fit is ENOMEM, as for mmap(2)).
- *   - A call that fails changes nothing in the space. The structure is written
- *     back only by a call that succeeds.
+ *   - A call that fails changes nothing in the space, except where EFAULT and
+ *     WILLNEED say so. The structure is written back only by a call that
+ *     succeeds.
  *   - EINVAL: a structure shorter than the first version of it.
  *   - EACCES: a call that changes something, or mmap(2), on a descriptor that
  *     is not open for reading and writing.
@@ -74,9 +78,9 @@
  * SHARED: fd is a memfd. While any region maps it, it is frozen: its size does
  * not change and no hole is punched (EPERM from ftruncate(2) and fallocate(2)
  * meanwhile); read(2), write(2) and every other mapping of it see the same
- * pages. An access beyond its end is SIGBUS. It is thawed when the call that
- * removes the last such region has returned, or a moment after a call that
- * failed, or the end of a space.
+ * pages. An access beyond its end is SIGBUS. It is thawed before the call that
+ * removes the last such region returns, or a moment after a call that failed,
+ * or the end of a space. A file on a tmpfs is no memfd.
  *
  * PRIVATE: fd is a regular file that can be read. What is written to the file
  * later may or may not be seen in pages not touched so far. Behind the end of
@@ -93,9 +97,9 @@
  * Errors: EINVAL, EEXIST (FIXED_NOREPLACE), ENOMEM (no free interval, too many
  * regions, or allocation), EINTR, EFAULT; with a file EBADF, EACCES (not open
  * for reading; SHARED with PROT_WRITE: not open for writing), EPERM (SHARED with
- * PROT_WRITE: write sealed), ENODEV (not a file that such a region can have),
- * EBUSY (SHARED: somebody else has frozen the memfd), EOVERFLOW (the end is
- * beyond any file).
+ * PROT_WRITE: write sealed), ENODEV (not a file that such a region can have;
+ * SHARED: no memfd, or one of huge pages), EBUSY (SHARED: somebody else has
+ * frozen the memfd), EOVERFLOW (offset + length is above 2^63 - 1).
  */
 #define FAULTLINE_MAP_FIXED		0x1	/* exactly at addr, replacing what is there */
 #define FAULTLINE_MAP_FIXED_NOREPLACE	0x2	/* exactly at addr, EEXIST if anything is there; implies FIXED */
@@ -114,7 +118,8 @@ struct faultline_map {
  * UNMAP: remove every part of every region in the range; holes are fine. When
  * it has returned, no CPU reads or writes through the old translations.
  *
- * Errors: EINVAL, ENOMEM (allocation), EINTR, EFAULT.
+ * Errors: EINVAL, ENOMEM (allocation, or too many regions: it would split one,
+ * and there are as many as there may be), EINTR, EFAULT.
  */
 struct faultline_unmap {
 	__u64 addr;		/* in: bytes */
@@ -153,7 +158,7 @@ struct faultline_protect {
  * Errors: EINVAL (also: FIXED without MAYMOVE, or the old and the new range
  * overlap), EFAULT (no region at addr, or the range leaves it; also: the
  * structure could not be written back), ENOMEM (no room, too many regions, or
- * allocation), EINTR.
+ * allocation), EOVERFLOW (growing: as MAP), EINTR.
  */
 #define FAULTLINE_REMAP_MAYMOVE	0x1
 #define FAULTLINE_REMAP_FIXED	0x2
@@ -162,7 +167,7 @@ struct faultline_remap {
 	__u64 addr;		/* in: bytes */
 	__u64 old_length;	/* in: bytes */
 	__u64 new_length;	/* in: bytes */
-	__u64 new_addr;		/* in: with FIXED; out: address of the region */
+	__u64 new_addr;		/* in: with FIXED, else ignored; out: address of the region */
 	__u32 flags;		/* in: FAULTLINE_REMAP_* */
 	__u32 reserved;		/* in: 0 */
 };
@@ -174,8 +179,8 @@ struct faultline_remap {
  * DONTNEED discards the pages of the range, for every window: ANON reads zero
  * afterwards, PRIVATE the file anew, SHARED the memfd's page as it is.
  * WILLNEED brings the pages of the range into the space, though not into
- * anybody's page tables. A fatal signal interrupts it between two pages, with
- * some of them there.
+ * anybody's page tables. It goes from page to page upwards: whatever error
+ * comes behind the search for holes leaves the pages brought so far.
  *
  * Errors: EINVAL, ENOMEM (a hole in the range; WILLNEED: the page limit, or
  * allocation), EFAULT (also WILLNEED: a page beyond the end of its file),
@@ -195,6 +200,11 @@ struct faultline_advise {
  * QUERY: the region that contains addr, or else the next one above it.
  * addr may be any byte of the space, it need not be aligned.
  *
+ * Under the policy "range" it does not wait for changes. What it finds stood
+ * there at one moment; but beside a REMAP that may be when the regions were in
+ * neither place, and beside a change of several regions when it had been made to
+ * some of them.
+ *
  * Errors: EINVAL (addr beyond the space), ENOENT (no region at or above addr),
  * EFAULT.
  */
@@ -202,8 +212,10 @@ struct faultline_query {
 	__u64 addr;		/* in: bytes */
 	__u64 start;		/* out: bytes */
 	__u64 end;		/* out: bytes, exclusive */
-	__u64 generation;	/* out: changes with every change of the region; shared by the parts that
-				 * a change leaves of one, and by no others in the life of the module */
+	__u64 generation;	/* out: another whenever the region is mapped, moved, grown, or joined with
+				 * another, or its protection or backing changes; the parts that a
+				 * change leaves of one keep it, and no other has it while the module
+				 * is loaded */
 	__u32 prot;		/* out: FAULTLINE_PROT_* */
 	__u32 backing;		/* out: FAULTLINE_BACKING_* */
 	__u64 offset;		/* out: bytes into the backing file, 0 for ANON */
@@ -230,6 +242,10 @@ struct faultline_policy {
  * lowered: a value above the present one is EPERM (and neither is changed), one
  * below what is held now only stops further growth. 0 leaves it as it is. The
  * limits in force are written back.
+ *
+ * All spaces together have the module parameter total_pages, which are handed
+ * out in batches: at its end a space may reach it while others have pages of
+ * theirs left.
  *
  * Errors: EPERM, EFAULT.
  */

@@ -83,7 +83,8 @@ impl Space {
     /// Removes what there is of regions in `[addr, addr + length)`; holes are
     /// fine. Once it has returned, any access there faults, in every process.
     ///
-    /// EINVAL for bad arguments, ENOMEM if there is no memory to split a region.
+    /// EINVAL for bad arguments, ENOMEM without memory, or if it would split a
+    /// region and there are too many.
     pub fn unmap(&self, addr: u64, length: u64) -> io::Result<()> {
         let mut arg = uapi::faultline_unmap {
             addr,
@@ -117,7 +118,8 @@ impl Space {
     ///
     /// EINVAL for bad arguments or if old and new range overlap, EFAULT if
     /// there is no region at `addr` or the range leaves it, ENOMEM if there is
-    /// no room, no memory, or too many regions.
+    /// no room, no memory, or too many regions, EOVERFLOW if it would grow beyond
+    /// any file.
     pub fn remap(
         &self,
         addr: u64,

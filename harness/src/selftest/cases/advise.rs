@@ -28,6 +28,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "advise":
     willneed_keeps_what_is_there,
     willneed_fills_from_files,
     willneed_beyond_the_limit_is_enomem,
+    willneed_fills_up_to_the_limit,
     willneed_beyond_the_file_is_efault,
     willneed_dies_of_sigkill,
     willneed_at_once_brings_each_page_once,
@@ -251,6 +252,19 @@ fn willneed_beyond_the_limit_is_enomem() -> Outcome {
     arena.advise(0, 4, WillNeed)?;
     ensure_eq!(arena.space.stats()?.pages, 6, "pages held");
     must_add_up(&arena.space)
+}
+
+/// As far as there is room it has filled them, and says so of all.
+fn willneed_fills_up_to_the_limit() -> Outcome {
+    let arena = Arena::new(8, Prot::READ_WRITE)?;
+    arena.space.limit(3)?;
+    let fill = || arena.advise(0, 8, WillNeed);
+    fails(fill(), libc::ENOMEM, "WILLNEED of 8 pages of 3")?;
+    ensure_eq!(arena.space.stats()?.pages, 3, "pages");
+    arena.stamp(0, 3, 10)?;
+    raises(arena.window.load(3 * PAGE), Signal::Bus, "page beyond")?;
+    fails(fill(), libc::ENOMEM, "once more")?;
+    Arena::holds(&arena.window, 0, 3, 10, "pages within the limit")
 }
 
 fn willneed_beyond_the_file_is_efault() -> Outcome {

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 
-use super::freeze::thawed;
+use super::freeze::soon_thawed;
 use super::query::must_add_up;
 use crate::selftest::check::{Outcome, Stop, ensure, fails, reads};
 use crate::selftest::fail::Allocations;
@@ -201,7 +201,7 @@ fn map_of_files() -> Outcome {
         if result.is_ok() {
             arena.unmap(0, 1)?;
         }
-        thawed(&file, &format!("after a MAP whose allocation {nth} failed"))?;
+        soon_thawed(&file, &format!("after a MAP whose allocation {nth} failed"))?;
         if !struck {
             break;
         }
@@ -409,7 +409,7 @@ fn open_and_close() -> Outcome {
         let Scene { arena, file } = Scene::new()?;
         allocations.fail(nth, || drop(arena))?;
         before.must_return("live objects after close")?;
-        thawed(&file, "after close")?;
+        soon_thawed(&file, "after close")?;
     }
     Ok(())
 }

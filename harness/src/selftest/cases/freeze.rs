@@ -69,19 +69,25 @@ fn frozen(file: &File, when: &str) -> Outcome {
         .try_for_each(|(name, result)| fails(result, libc::EPERM, &format!("{name}, {when}")))
 }
 
-/// The memfd can be shrunk and grown again, at once or soon: its regions may
-/// be freed after a grace period.
+/// The memfd can be shrunk and grown again, at once: the call that removed the
+/// last region has returned.
 #[track_caller]
 pub(super) fn thawed(file: &File, when: &str) -> Outcome {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while let Err(error) = file.set_len(bytes(1)) {
-        if Instant::now() > deadline {
-            return Err(Stop::fail(format!("still frozen {when}: {error}")));
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+    let shrunk = file.set_len(bytes(1));
+    shrunk.map_err(|error| Stop::fail(format!("still frozen {when}: {error}")))?;
     file.set_len(bytes(PAGES))?;
     Ok(fallocate(file, PUNCH, 0, bytes(1))?)
+}
+
+/// The same, at once or soon: the call failed, or the space is gone, whose
+/// regions are freed after a grace period.
+#[track_caller]
+pub(super) fn soon_thawed(file: &File, when: &str) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while file.set_len(bytes(1)).is_err() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thawed(file, when)
 }
 
 fn size_and_pages_stay_while_mapped() -> Outcome {
@@ -158,7 +164,7 @@ fn thawed_when_the_space_goes() -> Outcome {
     frozen(&file, "with the window alone")?;
     reads(window.load(2 * PAGE), 52, "page")?;
     drop(window);
-    thawed(&file, "with the space gone")
+    soon_thawed(&file, "with the space gone")
 }
 
 fn thawed_when_the_process_is_killed() -> Outcome {
@@ -177,7 +183,7 @@ fn thawed_when_the_process_is_killed() -> Outcome {
     frozen(&file, "while the child lives")?;
     child.signal(libc::SIGKILL)?;
     drop(child);
-    thawed(&file, "with the child killed")
+    soon_thawed(&file, "with the child killed")
 }
 
 fn counted_over_spaces() -> Outcome {
@@ -253,7 +259,7 @@ fn refused_map_does_not_freeze() -> Outcome {
         let source = shared(&file, 0);
         arena.space.map_from(at(5), bytes(1), RW, place, source)
     })?;
-    thawed(&file, "after refusals")
+    soon_thawed(&file, "after refusals")
 }
 
 fn private_region_does_not_freeze() -> Outcome {

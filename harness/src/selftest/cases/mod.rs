@@ -2,6 +2,8 @@
 //! The tests, by subject.
 
 mod advise;
+mod atomic;
+mod batches;
 mod cgroup;
 mod concurrency;
 mod differential;
@@ -10,7 +12,9 @@ mod fault;
 mod file;
 mod freeze;
 mod gup;
+mod holds;
 mod lifetime;
+mod limit_exact;
 mod limit_regions;
 mod limit_total;
 mod limits;
@@ -47,7 +51,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 38] = [
+    let groups: [&[&[Test]]; 42] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -56,6 +60,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[unmap::TESTS],
         &[model::TESTS, differential::TESTS],
         &[merge::TESTS],
+        &[batches::TESTS, batches::WITH_HOOKS],
         &[protect::TESTS],
         &[resize::TESTS, relocate::TESTS],
         &[advise::TESTS],
@@ -63,6 +68,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[shared::TESTS],
         &[freeze::TESTS],
         &[seal::TESTS],
+        &[holds::TESTS],
         &[private::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],
@@ -75,6 +81,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
+        &[limit_exact::TESTS],
         &[limit_total::WITH_PARAMETERS],
         &[enomem::TESTS],
         &[cgroup::TESTS],
@@ -85,6 +92,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[lifetime::TESTS],
         &[concurrency::TESTS],
         &[races::TESTS],
+        &[atomic::TESTS],
         &[unload::TESTS],
     ];
     groups

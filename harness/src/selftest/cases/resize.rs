@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! REMAP that shrinks and grows.
 
+use std::os::fd::AsFd;
+
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, ensure, ensure_eq, fails_with_one_of, raises, reads};
 use crate::selftest::files::{memfd, private, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, PAGE, Picture, SPACE_SIZE, at, bytes, regions, window};
-use crate::{PAGE_SIZE, Placement, Prot, Relocation, Space};
+use crate::{PAGE_SIZE, Placement, Prot, Relocation, Source, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "remap":
     same_length_changes_nothing,
@@ -24,6 +26,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "remap":
     growth_of_several_regions_is_efault,
     range_without_region_is_efault,
     growth_shows_more_of_a_file,
+    growth_beyond_any_file_is_eoverflow,
     fixed_shrinks_and_moves,
     fixed_grows_and_moves,
     calls_are_counted,
@@ -294,6 +297,43 @@ fn growth_shows_more_of_a_file() -> Outcome {
         Arena::holds(&moved, 0, 6, 52, "after the move")?;
         let found = arena.space.query(got)?.map(|r| (r.start, r.offset));
         ensure_eq!(found, Some((got, bytes(2))), "region");
+    }
+    Ok(())
+}
+
+/// As MAP of such a region is, and whichever way it would grow.
+fn growth_beyond_any_file_is_eoverflow() -> Outcome {
+    const LAST: u64 = i64::MAX as u64 - (2 * PAGE_SIZE - 1);
+    let file = memfd(4, 50)?;
+    for source in [
+        Source::Private(file.as_fd(), LAST),
+        Source::Shared(file.as_fd(), LAST),
+    ] {
+        let arena = Arena::empty(8)?;
+        arena.refuses(libc::EOVERFLOW, "MAP", |arena| {
+            let place = Placement::Fixed;
+            arena.space.map_from(at(0), bytes(2), RW, place, source)
+        })?;
+        arena.place(0, 1, RW, source)?;
+        for relocation in [
+            Relocation::Stay,
+            Relocation::MayMove,
+            Relocation::Fixed(at(4)),
+        ] {
+            let what = format!("{:?}, REMAP {relocation:?}", source.backing());
+            arena.refuses(libc::EOVERFLOW, &what, |arena| {
+                arena.resize(0, 1, 2, relocation)
+            })?;
+        }
+        // Nor where something is in the way.
+        arena.remap(1, 1, RO)?;
+        arena.refuses(libc::EOVERFLOW, "REMAP with MAYMOVE, blocked", |arena| {
+            arena.resize(0, 1, 2, Relocation::MayMove)
+        })?;
+        // As it is it may move, and grow as far as a file may.
+        arena.shift(0, 1, 4)?;
+        let query = arena.space.query(at(4))?;
+        ensure_eq!(query.map(|found| found.offset), Some(LAST), "offset");
     }
     Ok(())
 }

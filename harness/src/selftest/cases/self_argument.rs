@@ -27,6 +27,8 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "args":
     unmap_of_its_own_argument,
     replacement_of_its_own_argument,
     forbidding_replacement_of_its_own_argument,
+    remap_with_a_read_only_argument_changes_nothing,
+    remap_of_its_own_argument,
     no_deadlock_with_changes_and_forks,
     no_deadlock_in_the_range_being_changed,
 ];
@@ -243,6 +245,86 @@ fn forbidding_replacement_of_its_own_argument() -> Outcome {
             [(BASE, BASE + bytes(8), prot)],
             "regions"
         );
+    }
+    Ok(())
+}
+
+/// REMAP of pages `[0, 4)`: in place to `pages`, or to page 8.
+fn remaps() -> [(&'static str, faultline_remap); 4] {
+    let remap = |pages, new_addr, flags| faultline_remap {
+        addr: BASE,
+        old_length: bytes(4),
+        new_length: bytes(pages),
+        new_addr,
+        flags,
+        reserved: 0,
+    };
+    let fixed = FAULTLINE_REMAP_MAYMOVE | FAULTLINE_REMAP_FIXED;
+    [
+        ("growth", remap(6, 0, 0)),
+        ("shrinking", remap(2, 0, 0)),
+        ("move", remap(4, BASE + bytes(8), fixed)),
+        ("move and growth", remap(6, BASE + bytes(8), fixed)),
+    ]
+}
+
+/// Where the result cannot be written, nothing may be done.
+fn remap_with_a_read_only_argument_changes_nothing() -> Outcome {
+    for (name, remap) in remaps() {
+        let arena = Arena::new(4, Prot::READ_WRITE)?;
+        arena.stamp(0, 4, 5)?;
+        arena.remap(20, 1, Prot::READ_WRITE)?;
+        // Not in the window of the arena, which is too short.
+        let view = window(&arena.space, BASE + bytes(20), 1)?;
+        put(&view, 0, &remap.words())?;
+        arena.protect(20, 1, Prot::READ)?;
+        arena.refuses(libc::EFAULT, name, |arena| {
+            call_at(arena.space.as_fd(), faultline_remap::REQUEST, &view, 0)
+        })?;
+        Arena::holds(&arena.window, 0, 4, 5, name)?;
+    }
+    Ok(())
+}
+
+/// The argument lies in the last page of what moves or goes: it is done and said
+/// so, or done but the result could not be written, which is EFAULT.
+fn remap_of_its_own_argument() -> Outcome {
+    for (name, remap) in remaps() {
+        let arena = Arena::empty(20)?;
+        arena.remap(0, 4, Prot::READ_WRITE)?;
+        arena.stamp(0, 3, 5)?;
+        put(&arena.window, 3 * PAGE, &remap.words())?;
+        let fd = arena.space.as_fd();
+        let result = call_at(fd, faultline_remap::REQUEST, &arena.window, 3 * PAGE);
+        let moves = remap.flags != 0;
+        let (stays, to) = (
+            remap.new_length > bytes(4) && !moves,
+            if moves { 8 } else { 0 },
+        );
+        let seen = errno(result);
+        ensure!(
+            seen == 0 || seen == libc::EFAULT && !stays,
+            "{name}: errno {seen}"
+        );
+        let pages = (remap.new_length / PAGE_SIZE) as usize;
+        ensure_eq!(
+            arena.shape()?,
+            [(to, to + pages, Prot::READ_WRITE)],
+            "regions after {name}"
+        );
+        for page in 0..pages.min(3) {
+            let word = 5 + page as u64;
+            reads(arena.window.load((to + page) * PAGE), word, name)?;
+        }
+        // What went along, went as it was.
+        if pages > 3 {
+            let there = (to + 3) * PAGE;
+            reads(arena.window.load(there), BASE, "addr in the argument")?;
+            let length = remap.new_length;
+            reads(arena.window.load(there + 16), length, "new_length")?;
+            let address = if stays { BASE } else { remap.new_addr };
+            reads(arena.window.load(there + 24), address, "new_addr")?;
+        }
     }
     Ok(())
 }

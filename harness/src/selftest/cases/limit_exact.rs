@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The limit of regions, to the region: what keeps within it succeeds, what does
+//! not fails, whatever is in between.
+
+use std::sync::Barrier;
+
+use super::concurrency::in_threads;
+use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails};
+use crate::selftest::files::{memfd, private};
+use crate::selftest::runner::{Needs, Test, tests};
+use crate::selftest::state::{Arena, at};
+use crate::{Policy, Prot, Relocation};
+
+pub(super) const TESTS: &[Test] = tests![Needs::Module, "limit":
+    remap_that_cuts_and_leaves_nothing_keeps_within,
+    protect_that_cuts_and_joins_keeps_within,
+    remap_of_several_regions_counts_all_pieces,
+    remap_to_a_whole_region_counts_all_pieces,
+    protects_at_once_keep_within,
+    remaps_at_once_keep_within,
+];
+
+const RW: Prot = Prot::READ_WRITE;
+const RO: Prot = Prot::READ;
+
+fn remap_that_cuts_and_leaves_nothing_keeps_within() -> Outcome {
+    let arena = Arena::new(1, RW)?;
+    arena.stamp(0, 1, 7)?;
+    arena.remap(10, 10, RO)?;
+    arena.space.limit_regions(2)?;
+    arena.shift(0, 1, 19)?;
+    ensure_eq!(arena.shape()?, [(10, 19, RO), (19, 20, RW)], "regions");
+    let view = crate::selftest::state::window(&arena.space, at(19), 1)?;
+    Arena::holds(&view, 0, 1, 7, "contents")
+}
+
+fn protect_that_cuts_and_joins_keeps_within() -> Outcome {
+    let file = memfd(2, 50)?;
+    let arena = Arena::new(10, RO)?;
+    arena.place(10, 2, RW, private(&file, 0))?;
+    arena.remap(12, 2, RW)?;
+    arena.space.limit_regions(3)?;
+    arena.protect(5, 9, RO)?;
+    let expected = [(0, 10, RO), (10, 12, RO), (12, 14, RO)];
+    ensure_eq!(arena.shape()?, expected, "regions");
+    Ok(())
+}
+
+/// Moves five regions of one page, with holes between, into a region of `pages`
+/// pages: allowed if there may be as many as result, and else never.
+fn five_into_one(pages: usize) -> Outcome {
+    let results = 5 + (pages - 5);
+    for limit in 6..=results {
+        let arena = Arena::empty(9)?;
+        for page in [0, 2, 4, 6, 8] {
+            arena.remap(page, 1, RW)?;
+            arena.stamp(page, 1, 10)?;
+        }
+        arena.remap(100, pages, RO)?;
+        ensure_eq!(arena.space.stats()?.regions, 6, "regions at first");
+        arena.space.limit_regions(limit as u64)?;
+        if limit < results {
+            let what = format!("REMAP to {results} regions of {limit}");
+            arena.refuses(libc::ENOMEM, &what, |arena| {
+                arena.resize(0, 9, 9, Relocation::Fixed(at(100)))
+            })?;
+            for page in [0, 2, 4, 6, 8] {
+                Arena::holds(&arena.window, page, 1, 10, &what)?;
+            }
+        } else {
+            arena.shift(0, 9, 100)?;
+            ensure_eq!(arena.space.stats()?.regions, results as u64, "regions");
+        }
+    }
+    Ok(())
+}
+
+fn remap_of_several_regions_counts_all_pieces() -> Outcome {
+    five_into_one(10)
+}
+
+fn remap_to_a_whole_region_counts_all_pieces() -> Outcome {
+    five_into_one(9)
+}
+
+const THREADS: usize = 8;
+/// Pages of each thread's area, and of the gap behind it.
+const AREA: usize = 16;
+
+/// Each thread makes `change` of its own area, which adds two regions where two
+/// are allowed more than are there, and then `restore`. Of those that fit, not
+/// even two at once may exceed the limit.
+fn at_once(
+    areas: fn(&Arena, usize) -> Outcome,
+    change: fn(&Arena, usize) -> std::io::Result<()>,
+    restore: fn(&Arena, usize) -> Outcome,
+) -> Outcome {
+    const ROUNDS: usize = 300;
+    for policy in [Policy::RANGE, Policy::GLOBAL] {
+        let arena = Arena::empty(1)?;
+        arena.space.set_policy(policy)?;
+        for number in 0..THREADS {
+            areas(&arena, number * AREA)?;
+        }
+        let held = arena.space.stats()?.regions;
+        let limit = arena.space.limit_regions(held + 2)?;
+        let within = |when: &str| -> Outcome {
+            let seen = arena.space.stats()?.regions;
+            ensure!(
+                seen <= limit,
+                "{policy:?}, {when}: {seen} regions of {limit}"
+            );
+            Ok(())
+        };
+        let barrier = Barrier::new(THREADS);
+        in_threads(THREADS, |number| {
+            let mut outcome = Ok(());
+            for round in 0..ROUNDS {
+                let first = number * AREA;
+                // Nobody may leave the others waiting.
+                barrier.wait();
+                let changed = match outcome {
+                    Ok(()) => change(&arena, first),
+                    Err(_) => Ok(()),
+                };
+                outcome = outcome.and_then(|()| within("beside others"));
+                barrier.wait();
+                outcome = outcome.and_then(|()| within(&format!("round {round}")));
+                barrier.wait();
+                outcome = outcome.and_then(|()| match changed {
+                    Ok(()) => restore(&arena, first),
+                    failed => fails(failed, libc::ENOMEM, "change beyond the limit"),
+                });
+            }
+            outcome
+        })?;
+        ensure_eq!(arena.space.stats()?.regions, held, "regions at last");
+    }
+    Ok(())
+}
+
+fn protects_at_once_keep_within() -> Outcome {
+    at_once(
+        |arena, first| {
+            let file = memfd(3, 50)?;
+            arena.remap(first, 3, RW)?;
+            arena.place(first + 3, 3, RW, private(&file, 0))
+        },
+        |arena, first| arena.protect(first + 1, 4, RO),
+        |arena, first| Ok::<_, Stop>(arena.protect(first, 6, RW)?),
+    )
+}
+
+fn remaps_at_once_keep_within() -> Outcome {
+    at_once(
+        |arena, first| arena.remap(first, 3, RW),
+        |arena, first| {
+            let to = Relocation::Fixed(at(first + 8));
+            arena.resize(first + 1, 1, 1, to).map(drop)
+        },
+        |arena, first| arena.shift(first + 8, 1, first + 1),
+    )
+}
