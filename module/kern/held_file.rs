@@ -11,7 +11,7 @@
 
 use core::ptr::NonNull;
 
-use kernel::{bindings as c, page::PAGE_SIZE, prelude::*};
+use kernel::{bindings as c, error::to_result, page::PAGE_SIZE, prelude::*};
 
 use super::{bindings, page_ref::PageRef, task::fatal_signal_pending};
 
@@ -121,7 +121,7 @@ impl HeldFile {
         let (rw, pos) = (matches!(want, Want::Write).into(), pos as c::loff_t);
         // SAFETY: By the type invariants; 0 is READ and 1 is WRITE.
         let ret = unsafe { c::rw_verify_area(rw, self.as_ptr(), &pos, len as usize) };
-        kernel::error::to_result(ret)
+        to_result(ret)
     }
 
     /// Whether it is a memfd of normal pages: a file of shmem's internal mount,
@@ -220,14 +220,15 @@ impl HeldFile {
         }
     }
 
+    /// Every wait for the page ends with a fatal signal.
     fn read_page(&self, index: usize) -> Result<Option<PageRef>> {
         // SAFETY: By the type invariants. It takes the lock below itself.
         unsafe { bindings::faultline_readahead(self.as_ptr(), index) };
         // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_invalidate_lock_shared(self.mapping()) };
+        to_result(unsafe { bindings::faultline_invalidate_lock_shared_killable(self.mapping()) })?;
         // SAFETY: By the type invariants, and the mapping has `->read_folio`, which may want the
         // file. Its invalidation is held off.
-        let page = unsafe { c::read_cache_page(self.mapping(), index, None, self.as_ptr()) };
+        let page = unsafe { bindings::faultline_read_page(self.as_ptr(), index) };
         // SAFETY: Taken above.
         unsafe { bindings::faultline_invalidate_unlock_shared(self.mapping()) };
         // SAFETY: It comes with a reference, unless it is an error.

@@ -143,9 +143,16 @@ struct page *faultline_shmem_read_page(struct file *file, pgoff_t index);
 struct page *faultline_shmem_find_page(struct file *file, pgoff_t index);
 struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index);
 
-/* page_cache_sync_readahead() for a page; filemap_invalidate_lock_shared() */
+/*
+ * read_cache_page(), but a fatal signal ends all its waits, also the one for a
+ * read that somebody else, or readahead, has begun.
+ * Under the mapping's invalidate_lock.
+ */
+struct page *faultline_read_page(struct file *file, pgoff_t index);
+
+/* page_cache_sync_readahead() for a page; down_read_killable(&mapping->invalidate_lock) */
 void faultline_readahead(struct file *file, pgoff_t index);
-void faultline_invalidate_lock_shared(struct address_space *mapping);
+int faultline_invalidate_lock_shared_killable(struct address_space *mapping);
 void faultline_invalidate_unlock_shared(struct address_space *mapping);
 
 /* alloc_workqueue(), unbound */

@@ -251,6 +251,9 @@ fn file_in(dir: &Path) -> Outcome {
     reads(arena.window.load(20 * PAGE + 8), u64::MAX, "last word")?;
     reads(arena.window.load(20 * PAGE + 16), 0, "behind the end")?;
     raises(arena.window.load(21 * PAGE), Signal::Bus, "beyond it")?;
+    // A page that is not in the page cache.
+    scratch.file.set_len(bytes(22))?;
+    reads(arena.window.load(21 * PAGE), 0, "hole")?;
     arena.stamp(0, 20, 10)?;
     holds(&scratch.file, 0, 20, 50, "afterwards")
 }
