@@ -44,7 +44,8 @@ pub(crate) enum Want {
 pub(crate) enum ReadError {
     /// It is beyond the end of the file.
     BeyondEnd,
-    /// The allocator, or the memory cgroup, has nothing left.
+    /// The allocator, or the memory cgroup, has nothing left for a page. Not
+    /// what a file system says: that may stay so, and is [`Failed`](Self::Failed).
     NoMemory,
     /// A fatal signal ended a wait.
     Killed,

@@ -420,7 +420,8 @@ static int faultline_read_folio(struct file *file, struct folio *folio)
 		error = folio_wait_locked_killable(folio);
 	if (!error && !folio_test_uptodate(folio))
 		error = -EIO;
-	return error;
+	/* Memory that the file system lacks may be lacking for ever. */
+	return error == -ENOMEM ? -EIO : error;
 }
 
 struct page *faultline_read_page(struct file *file, pgoff_t index)

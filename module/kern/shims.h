@@ -145,8 +145,9 @@ struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index);
 
 /*
  * read_cache_page(), but a fatal signal ends all its waits, also the one for a
- * read that somebody else, or readahead, has begun.
- * Under the mapping's invalidate_lock.
+ * read that somebody else, or readahead, has begun. -ENOMEM means that a page
+ * or a node of the cache could not be allocated, and never comes from
+ * ->read_folio: that is -EIO. Under the mapping's invalidate_lock.
  */
 struct page *faultline_read_page(struct file *file, pgoff_t index);
 
