@@ -121,6 +121,11 @@ unsigned int faultline_num_online_cpus(void)
 	return num_online_cpus();
 }
 
+unsigned int faultline_num_possible_cpus(void)
+{
+	return num_possible_cpus();
+}
+
 u64 __percpu *faultline_percpu_alloc(unsigned int len)
 {
 	return __alloc_percpu_gfp(len * sizeof(u64), SMP_CACHE_BYTES, GFP_KERNEL_ACCOUNT);
@@ -192,11 +197,6 @@ int faultline_percpu_counter_init(struct percpu_counter *counter)
 void faultline_percpu_counter_destroy(struct percpu_counter *counter)
 {
 	percpu_counter_destroy(counter);
-}
-
-s64 faultline_percpu_counter_slack(void)
-{
-	return (s64)READ_ONCE(percpu_counter_batch) * num_online_cpus();
 }
 
 s64 faultline_percpu_counter_read(struct percpu_counter *counter)

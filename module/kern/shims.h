@@ -55,6 +55,7 @@ bool faultline_fatal_signal_pending(void);
 void faultline_allow_signal(int signal);
 
 unsigned int faultline_num_online_cpus(void);
+unsigned int faultline_num_possible_cpus(void);
 
 /* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
@@ -80,8 +81,6 @@ int faultline_maple_get_nodes(bool nofail);
 int faultline_percpu_counter_init(struct percpu_counter *counter);
 void faultline_percpu_counter_destroy(struct percpu_counter *counter);
 
-/* The most that all CPUs together may hold back from counter->count. */
-s64 faultline_percpu_counter_slack(void);
 s64 faultline_percpu_counter_read(struct percpu_counter *counter);
 
 /*
