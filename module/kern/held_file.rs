@@ -125,13 +125,17 @@ impl HeldFile {
         to_result(ret)
     }
 
-    /// Whether it is a memfd of normal pages: a file of shmem's internal mount,
-    /// which is nowhere in the tree of names.
+    /// Whether it is a memfd of normal pages: a file of shmem's internal mount
+    /// that memfd_create(2) has named. Others of that mount are SysV segments,
+    /// shared anonymous memory, buffers of GPU drivers: they can be opened by
+    /// /proc/PID/map_files, but have owners that rely on their pages.
     pub(crate) fn is_memfd(&self) -> bool {
         // SAFETY: By the type invariants.
         self.is_regular()
             && self.is_shmem()
             && unsafe { bindings::faultline_file_is_internal(self.as_ptr()) }
+            // SAFETY: By the type invariants; nobody renames what is in no directory.
+            && unsafe { bindings::faultline_file_is_named_memfd(self.as_ptr()) }
     }
 
     /// Whether the page cache holds normal pages of it that may be read: a
@@ -143,6 +147,9 @@ impl HeldFile {
     /// some, but their contents are not in the page cache. What tells them is
     /// that splice(2) does not go by it, on a file system without a device:
     /// gfs2 has one, and its own reason.
+    ///
+    /// A file whose pages are another's (coda) has neither the other's size nor
+    /// its `->read_folio`.
     pub(crate) fn has_cached_pages(&self) -> bool {
         // SAFETY: By the type invariants.
         let can_mmap = unsafe { bindings::faultline_file_can_mmap(self.as_ptr()) };
@@ -152,7 +159,10 @@ impl HeldFile {
         let is_dax = unsafe { bindings::faultline_file_is_dax(self.as_ptr()) };
         // SAFETY: By the type invariants.
         let is_pseudo = unsafe { bindings::faultline_file_bypasses_cache(self.as_ptr()) };
-        let is_normal = self.is_regular() && can_mmap && !is_huge && !is_dax && !is_pseudo;
+        // SAFETY: By the type invariants; an open file has an inode.
+        let is_own = unsafe { (*self.as_ptr()).f_inode } == self.inode();
+        let is_normal =
+            self.is_regular() && can_mmap && is_own && !is_huge && !is_dax && !is_pseudo;
         is_normal && (self.is_shmem() || self.has_read_folio())
     }
 

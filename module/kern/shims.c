@@ -283,6 +283,11 @@ bool faultline_file_is_internal(struct file *file)
 	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
 }
 
+bool faultline_file_is_named_memfd(struct file *file)
+{
+	return str_has_prefix(file->f_path.dentry->d_name.name, "memfd:");
+}
+
 bool faultline_file_bypasses_cache(struct file *file)
 {
 	return file->f_op->splice_read == copy_splice_read && !file_inode(file)->i_sb->s_bdev;

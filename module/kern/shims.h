@@ -112,6 +112,9 @@ bool faultline_file_is_hugetlb(struct file *file);
 bool faultline_file_is_dax(struct file *file);
 bool faultline_file_is_internal(struct file *file);
 
+/* d_name begins as memfd_create() has it; not for a file in a directory, which has a lock. */
+bool faultline_file_is_named_memfd(struct file *file);
+
 /* f_op->splice_read is copy_splice_read(), and s_bdev is NULL */
 bool faultline_file_bypasses_cache(struct file *file);
 
