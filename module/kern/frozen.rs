@@ -35,6 +35,8 @@
 //! [`Hold::release`] are for callers that hold nothing; all others drop the
 //! [`Hold`], and the work is done later, by [`Thaw`].
 
+use core::ops::Deref;
+
 use kernel::{
     bindings as c,
     error::to_result,
@@ -62,6 +64,30 @@ global_lock! {
     unsafe(uninit) static FROZEN: Mutex<Option<Table>> = None;
 }
 
+/// An open memfd.
+///
+/// # Invariants
+///
+/// [`HeldFile::is_memfd`] is true of the file, so its inode is one of shmem.
+#[derive(Clone)]
+struct Memfd(HeldFile);
+
+impl Memfd {
+    /// `ENODEV` if `file` is no memfd.
+    fn new(file: HeldFile) -> Result<Self> {
+        // INVARIANT: Just checked, and what a file is open on does not change.
+        file.is_memfd().then_some(Self(file)).ok_or(ENODEV)
+    }
+}
+
+impl Deref for Memfd {
+    type Target = HeldFile;
+
+    fn deref(&self) -> &HeldFile {
+        &self.0
+    }
+}
+
 /// A memfd that is frozen, by this module.
 ///
 /// Its pages stay at their indices as long as there is a [`Hold`] on it, except
@@ -69,12 +95,12 @@ global_lock! {
 ///
 /// # Invariants
 ///
-/// `file` is a memfd. From when it is put into [`FROZEN`], under the address of
-/// its inode, until it is taken out, both under the inode's lock, the inode is
+/// From when it is put into [`FROZEN`], under the address of the inode of
+/// `file`, until it is taken out, both under the inode's lock, the inode is
 /// frozen, and by no other object.
 #[pin_data]
 pub(crate) struct FrozenMemfd {
-    file: HeldFile,
+    file: Memfd,
     /// Holds, over all regions of all spaces. From zero it rises only under
     /// `inode_lock`.
     holds: Atomic<usize>,
@@ -99,7 +125,7 @@ impl_has_delayed_work! {
 ///   `mapping_map_writable()` was called for it, and `file` is open for writing.
 pub(crate) struct Hold {
     memfd: Arc<FrozenMemfd>,
-    file: HeldFile,
+    file: Memfd,
     may_write: bool,
     holds: AtomicFlag,
 }
@@ -117,28 +143,28 @@ pub(crate) enum Writing {
 ///
 /// # Invariants
 ///
-/// The current task holds the lock of the valid inode.
-struct LockedInode<'a>(&'a HeldFile);
+/// The current task holds the lock of the memfd's inode.
+struct LockedInode<'a>(&'a Memfd);
 
 impl<'a> LockedInode<'a> {
     /// `EINTR` if a fatal signal ends the wait. May sleep.
-    fn lock_killable(file: &'a HeldFile) -> Result<Self> {
+    fn lock_killable(file: &'a Memfd) -> Result<Self> {
         // SAFETY: The file keeps its inode.
         to_result(unsafe { bindings::faultline_inode_lock_killable(file.inode()) })?;
         // INVARIANT: Just taken.
         Ok(Self(file))
     }
 
-    fn try_lock(file: &'a HeldFile) -> Option<Self> {
+    fn try_lock(file: &'a Memfd) -> Option<Self> {
         // SAFETY: The file keeps its inode.
         let taken = unsafe { bindings::faultline_inode_trylock(file.inode()) };
         // INVARIANT: Just taken. Made only then: dropping it would unlock the inode.
         taken.then(|| Self(file))
     }
 
-    /// `shmem_freeze()`. The caller knows that the file is a memfd.
+    /// `shmem_freeze()`
     fn freeze(&self, freeze: bool) {
-        // SAFETY: By the type invariants; an inode of shmem, as the caller knows.
+        // SAFETY: By the type invariants it is locked, and an inode of shmem.
         unsafe { bindings::faultline_shmem_freeze(self.0.inode(), freeze) }
     }
 
@@ -181,7 +207,7 @@ impl FrozenMemfd {
 
     /// Adds a hold on the memfd that `file` is open on, which is frozen if it is
     /// not yet. `EBUSY` if it is, but not by this module; `ENOMEM`.
-    fn hold(inode: &LockedInode<'_>, file: &HeldFile) -> Result<Arc<Self>> {
+    fn hold(inode: &LockedInode<'_>, file: &Memfd) -> Result<Arc<Self>> {
         let key = file.inode() as usize;
         if let Some(memfd) = FROZEN.lock().as_ref().and_then(|table| table.get(&key)) {
             memfd.holds.add(1, Relaxed);
@@ -291,9 +317,7 @@ impl Hold {
     /// for as long as others have the inode locked; the caller holds nothing
     /// that a fault takes.
     pub(crate) fn new(file: HeldFile, writing: Writing) -> Result<Self> {
-        if !file.is_memfd() {
-            return Err(ENODEV);
-        }
+        let file = Memfd::new(file)?;
         let inode = LockedInode::lock_killable(&file)?;
         let may_write = may_write(&inode, &file, writing)?;
         let memfd = FrozenMemfd::hold(&inode, &file)?;
@@ -363,7 +387,7 @@ impl Hold {
 
 /// Whether pages may be written. The caller has the inode locked, so no seal is
 /// added meanwhile.
-fn may_write(inode: &LockedInode<'_>, file: &HeldFile, writing: Writing) -> Result<bool> {
+fn may_write(inode: &LockedInode<'_>, file: &Memfd, writing: Writing) -> Result<bool> {
     let is_open = file.is_open_for(Want::Write);
     let is_sealed = inode.seals() & (c::F_SEAL_WRITE | c::F_SEAL_FUTURE_WRITE) != 0;
     match writing {
