@@ -272,18 +272,21 @@ impl FrozenMemfd {
         }
     }
 
-    /// Thaws it soon, from a task of its own.
+    /// Thaws it soon, from a task of its own. Until then the module cannot be
+    /// unloaded, unless that has begun: then [`Thaw::drop`] waits.
     fn thaw_later(self: Arc<Self>, delay_ms: u32) {
         let queue = QUEUE.load(Relaxed);
         PENDING.add(1, Relaxed);
+        let module = ModulePin::new();
         // SAFETY: There is a hold or a work of it, so `Thaw` is there, and with it the queue.
         let queue = unsafe { Queue::from_raw(queue) };
-        if queue
-            .enqueue_delayed(self, msecs_to_jiffies(delay_ms))
-            .is_err()
-        {
+        match queue.enqueue_delayed(self, msecs_to_jiffies(delay_ms)) {
+            // The work takes it over.
+            Ok(()) => core::mem::forget(module),
             // It is queued already; when it runs it will see what we did.
-            PENDING.fetch_sub(1, Relaxed);
+            Err(_) => {
+                PENDING.fetch_sub(1, Relaxed);
+            }
         }
     }
 }
@@ -300,11 +303,13 @@ impl WorkItem for FrozenMemfd {
         let tries = this.tries.load(Relaxed).min(MAX_BACKOFF);
         this.tries
             .store(if was_locked { 0 } else { tries + 1 }, Relaxed);
-        if !was_locked {
+        if !was_locked && !GIVEN_UP.load(Relaxed) {
             this.thaw_later(1 << tries);
         }
         // Relaxed: who sees that drains the queue, which waits for this to end.
         PENDING.fetch_sub(1, Relaxed);
+        // SAFETY: Who has queued this work has left it a pin.
+        drop(unsafe { ModulePin::taken_over() });
     }
 }
 
@@ -420,6 +425,39 @@ impl Drop for Hold {
     }
 }
 
+/// Keeps the module from being unloaded, until dropped.
+///
+/// # Invariants
+///
+/// One of the module's references is this object's.
+struct ModulePin(());
+
+impl ModulePin {
+    fn new() -> Self {
+        // SAFETY: No requirements: code of the module runs, so it is there. If it is about to go
+        // that is not called off, which is no worse than no reference.
+        unsafe { bindings::faultline_module_get() };
+        // INVARIANT: Just counted.
+        Self(())
+    }
+
+    /// # Safety
+    ///
+    /// A pin was forgotten, for the caller to take over.
+    unsafe fn taken_over() -> Self {
+        // INVARIANT: By the safety requirements.
+        Self(())
+    }
+}
+
+impl Drop for ModulePin {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants. The module's code does not go with it: at unload
+        // `Thaw::drop` waits for works to return, and `rcu_barrier()` for callbacks.
+        unsafe { bindings::faultline_module_put() }
+    }
+}
+
 /// log2 of the longest time in milliseconds between two tries to thaw a memfd.
 const MAX_BACKOFF: u32 = 10;
 
@@ -428,6 +466,10 @@ static QUEUE: Atomic<*mut c::workqueue_struct> = Atomic::new(core::ptr::null_mut
 /// Works that are queued or run.
 static PENDING: Atomic<usize> = Atomic::new(0);
 static STARTED: AtomicFlag = AtomicFlag::new(false);
+/// Works are not queued again: see [`Thaw::drop`].
+static GIVEN_UP: AtomicFlag = AtomicFlag::new(false);
+/// How long the unloading of the module waits for the locks of inodes, in milliseconds.
+const UNLOAD_PATIENCE: u32 = 10_000;
 
 /// What thaws memfds, for the life of the module: made before the first
 /// [`Hold`], and dropped when no more can be dropped, so after `rcu_barrier()`
@@ -467,13 +509,24 @@ impl Thaw {
 
 impl Drop for Thaw {
     fn drop(&mut self) {
-        // A work waits in a timer while somebody has its inode locked.
+        // Works pin the module, so these were queued when its unloading had
+        // begun. One waits in a timer while somebody has its inode locked, who
+        // may have it for ever: then the memfd stays as it is.
+        let mut waited = 0;
         while PENDING.load(Relaxed) != 0 {
             fsleep(Delta::from_millis(1));
+            waited += 1;
+            if waited == UNLOAD_PATIENCE {
+                pr_err!("an inode stays locked; its memfd is left frozen\n");
+                // Relaxed: the next work that runs, or the one after it, sees it.
+                GIVEN_UP.store(true, Relaxed);
+            }
         }
         // SAFETY: By the type invariants. Waits for works that are about to end.
         unsafe { c::destroy_workqueue(self.queue) };
-        if FROZEN.lock().take().is_some_and(|table| !table.is_empty()) {
+        let left = FROZEN.lock().take();
+        let is_thawed = left.is_none_or(|table| table.is_empty());
+        if !is_thawed && !GIVEN_UP.load(Relaxed) {
             pr_err!("BUG: memfds left frozen\n");
         }
     }

@@ -450,6 +450,16 @@ struct page *faultline_read_page(struct file *file, pgoff_t index)
 	return ERR_PTR(error < 0 ? error : -EINTR);
 }
 
+void faultline_module_get(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+void faultline_module_put(void)
+{
+	module_put(THIS_MODULE);
+}
+
 struct workqueue_struct *faultline_alloc_workqueue(void)
 {
 	return alloc_workqueue("faultline", WQ_UNBOUND, 0);
