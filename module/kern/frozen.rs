@@ -35,8 +35,6 @@
 //! [`Hold::release`] are for callers that hold nothing; all others drop the
 //! [`Hold`], and the work is done later, by [`Thaw`].
 
-use core::ops::Deref;
-
 use kernel::{
     bindings as c,
     error::to_result,
@@ -53,6 +51,8 @@ use kernel::{
 use super::{
     bindings,
     held_file::{HeldFile, ReadError, Want},
+    memfd::{LockedInode, Memfd},
+    module_pin::ModulePin,
     page_ref::PageRef,
 };
 
@@ -62,30 +62,6 @@ type Table = RBTree<usize, Arc<FrozenMemfd>>;
 global_lock! {
     // SAFETY: Initialised by `Thaw::new`, before there can be a `Hold`.
     unsafe(uninit) static FROZEN: Mutex<Option<Table>> = None;
-}
-
-/// An open memfd.
-///
-/// # Invariants
-///
-/// [`HeldFile::is_memfd`] is true of the file, so its inode is one of shmem.
-#[derive(Clone)]
-struct Memfd(HeldFile);
-
-impl Memfd {
-    /// `ENODEV` if `file` is no memfd.
-    fn new(file: HeldFile) -> Result<Self> {
-        // INVARIANT: Just checked, and what a file is open on does not change.
-        file.is_memfd().then_some(Self(file)).ok_or(ENODEV)
-    }
-}
-
-impl Deref for Memfd {
-    type Target = HeldFile;
-
-    fn deref(&self) -> &HeldFile {
-        &self.0
-    }
 }
 
 /// A memfd that is frozen, by this module.
@@ -137,54 +113,6 @@ pub(crate) enum Writing {
     IfAllowed,
     /// It must be possible.
     Needed,
-}
-
-/// `inode_lock()`, held until dropped.
-///
-/// # Invariants
-///
-/// The current task holds the lock of the memfd's inode.
-struct LockedInode<'a>(&'a Memfd);
-
-impl<'a> LockedInode<'a> {
-    /// `EINTR` if a fatal signal ends the wait. May sleep.
-    fn lock_killable(file: &'a Memfd) -> Result<Self> {
-        // SAFETY: The file keeps its inode.
-        to_result(unsafe { bindings::faultline_inode_lock_killable(file.inode()) })?;
-        // INVARIANT: Just taken.
-        Ok(Self(file))
-    }
-
-    fn try_lock(file: &'a Memfd) -> Option<Self> {
-        // SAFETY: The file keeps its inode.
-        let taken = unsafe { bindings::faultline_inode_trylock(file.inode()) };
-        // INVARIANT: Just taken. Made only then: dropping it would unlock the inode.
-        taken.then(|| Self(file))
-    }
-
-    /// `shmem_freeze()`
-    fn freeze(&self, freeze: bool) {
-        // SAFETY: By the type invariants it is locked, and an inode of shmem.
-        unsafe { bindings::faultline_shmem_freeze(self.0.inode(), freeze) }
-    }
-
-    fn is_frozen(&self) -> bool {
-        // SAFETY: As above.
-        unsafe { bindings::faultline_shmem_is_frozen(self.0.inode()) }
-    }
-
-    /// `F_SEAL_*`
-    fn seals(&self) -> u32 {
-        // SAFETY: As above.
-        unsafe { bindings::faultline_shmem_seals(self.0.inode()) }
-    }
-}
-
-impl Drop for LockedInode<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_inode_unlock(self.0.inode()) }
-    }
 }
 
 impl FrozenMemfd {
@@ -422,39 +350,6 @@ impl Drop for Hold {
         if self.give_up() {
             self.memfd.clone().thaw_later(0);
         }
-    }
-}
-
-/// Keeps the module from being unloaded, until dropped.
-///
-/// # Invariants
-///
-/// One of the module's references is this object's.
-struct ModulePin(());
-
-impl ModulePin {
-    fn new() -> Self {
-        // SAFETY: No requirements: code of the module runs, so it is there. If it is about to go
-        // that is not called off, which is no worse than no reference.
-        unsafe { bindings::faultline_module_get() };
-        // INVARIANT: Just counted.
-        Self(())
-    }
-
-    /// # Safety
-    ///
-    /// A pin was forgotten, for the caller to take over.
-    unsafe fn taken_over() -> Self {
-        // INVARIANT: By the safety requirements.
-        Self(())
-    }
-}
-
-impl Drop for ModulePin {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants. The module's code does not go with it: at unload
-        // `Thaw::drop` waits for works to return, and `rcu_barrier()` for callbacks.
-        unsafe { bindings::faultline_module_put() }
     }
 }
 
