@@ -96,7 +96,8 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
-    fn new() -> Result<RcuArc<Self>> {
+    /// An empty leaf, in no directory. May sleep; charged to the memory cgroup.
+    pub(crate) fn new() -> Result<RcuArc<Self>> {
         let pages = KBox::init(
             pin_init::init_array_from_fn(|_| None::<SpacePage>),
             GFP_KERNEL_ACCOUNT,
@@ -239,8 +240,21 @@ impl Directory {
 
     /// The leaf at `index`, made if there is none. May sleep; charged to the
     /// memory cgroup.
-    pub(crate) fn make_leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
+    fn make_leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
         self.leaves.get_or_insert(index, Leaf::new()?)
+    }
+
+    /// Puts `leaf`, which is new, at `index`, locked: nobody else has had its
+    /// lock, so nobody has seen it empty. `None` if there is a leaf already.
+    /// May sleep; charged to the memory cgroup.
+    pub(crate) fn publish_locked<'a>(
+        &self,
+        index: usize,
+        leaf: &'a RcuArc<Leaf>,
+    ) -> Result<Option<LockedLeaf<'a>>> {
+        let locked = leaf.lock();
+        let there = self.leaves.get_or_insert(index, leaf.clone())?;
+        Ok(core::ptr::eq(&*there, &**leaf).then_some(locked))
     }
 
     /// Empties all slots of `range`, and frees the pages in them.
@@ -311,9 +325,14 @@ impl Directory {
         removed
     }
 
-    /// A leaf goes with its last page. It leaves the directory before its lock is
+    /// A leaf goes with its last page, or if it gets none. It leaves the directory before its lock is
     /// released: who finds it dead then finds another, or none.
-    fn bury_if_empty(&self, index: usize, leaf: &RcuArc<Leaf>, locked: &mut LockedLeaf<'_>) {
+    pub(crate) fn bury_if_empty(
+        &self,
+        index: usize,
+        leaf: &RcuArc<Leaf>,
+        locked: &mut LockedLeaf<'_>,
+    ) {
         let is_empty = locked.present_bounds(0, LEAF_PAGES).is_none();
         if is_empty && locked.slots.reserved == 0 && !locked.slots.dead {
             locked.slots.dead = true;

@@ -14,7 +14,6 @@ use crate::{
     kern::{
         held_file::ReadError,
         page_ref::PageRef,
-        rcu_arc::RcuArc,
         task::fatal_signal_pending,
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     },
@@ -147,6 +146,9 @@ impl Space {
     /// fills the slot, and calls `map` with the page, under the commit lock of
     /// its leaf. Memory is allocated and files are read before that lock is
     /// taken. The caller has locked the page, and `source` is its region's.
+    ///
+    /// A leaf is only made for a page that there is, and it does not stay if it
+    /// gets none: leaves, which no limit counts, are no more than pages.
     fn fill_page(
         &self,
         page: usize,
@@ -157,18 +159,42 @@ impl Space {
         let (index, slot) = position(page);
         let mut new = None;
         loop {
-            let leaf = self.leaf_for_fault(index)?;
-            if new.is_none() && (source.is_cached() || !leaf.seems_present(slot)) {
-                new = Some(source.get(access));
+            let mut found = self.directory.leaf(index);
+            let seems_empty = found.as_ref().is_none_or(|leaf| !leaf.seems_present(slot));
+            if new.is_none() && (source.is_cached() || seems_empty) {
+                new = Some(self.new_page(source, access, seems_empty));
+                // It may have been made meanwhile, with the page that found the limit reached.
+                found = found.or_else(|| self.directory.leaf(index));
             }
-            let locked = leaf.lock_killable().map_err(|_| Failure::Killed)?;
-            // A dead leaf is no longer in the directory: look again.
+            let is_made = found.is_none();
+            let leaf = match (found, &new) {
+                (Some(leaf), _) => leaf,
+                (None, Some(Ok(_))) => Leaf::new().map_err(|_| Failure::NoMemory)?,
+                (None, Some(Err(failure))) => return Err(*failure),
+                // Cannot be: without a leaf the slot seems empty.
+                (None, None) => continue,
+            };
+            let locked = if is_made {
+                let locked = self.directory.publish_locked(index, &leaf);
+                locked.map_err(|_| Failure::NoMemory)?
+            } else {
+                leaf.lock_killable().map_err(|_| Failure::Killed)?
+            };
+            // A dead leaf is no longer in the directory, or another is there: look again.
             let Some(mut locked) = locked else { continue };
             let mut cached = None;
             if source.is_cached() || locked.is_empty(slot) {
                 // Without a new page the hint was wrong: look again.
                 let Some(new) = new.take() else { continue };
-                cached = self.fill(&mut locked, slot, new?)?;
+                // Likewise if there seemed to be no room, but none is needed.
+                if matches!(new, Err(Failure::Limit)) && !locked.is_empty(slot) {
+                    continue;
+                }
+                let filled = new.and_then(|new| self.fill(&mut locked, slot, new));
+                if filled.is_err() {
+                    self.directory.bury_if_empty(index, &leaf, &mut locked);
+                }
+                cached = filled?;
             }
             return match cached.as_ref().or(locked.get(slot).map(SpacePage::page)) {
                 Some(page) => map(page),
@@ -177,17 +203,18 @@ impl Space {
         }
     }
 
-    /// The leaf at `index`. None is made once the limit is reached, so that
-    /// leaves, which it does not count, are bounded by it too.
-    fn leaf_for_fault(&self, index: usize) -> Result<RcuArc<Leaf>, Failure> {
-        match self.directory.leaf(index) {
-            Some(leaf) => Ok(leaf),
-            None if self.held.is_full() => Err(Failure::Limit),
-            None => self
-                .directory
-                .make_leaf(index)
-                .map_err(|_| Failure::NoMemory),
+    /// A page from `source`; `Limit`, without asking it, if the page would be
+    /// one more than there may be, for even then a memfd would keep it.
+    fn new_page(
+        &self,
+        source: &Source,
+        access: Access,
+        is_one_more: bool,
+    ) -> Result<NewPage, Failure> {
+        if is_one_more && self.held.is_full() {
+            return Err(Failure::Limit);
         }
+        source.get(access).map_err(Failure::from)
     }
 
     /// Puts `new` into `slot`, unless it is there, and returns the page if it

@@ -51,6 +51,8 @@ use kernel::{
 use super::{
     bindings,
     held_file::{HeldFile, ReadError, Want},
+    memfd::{LockedInode, Memfd},
+    module_pin::ModulePin,
     page_ref::PageRef,
 };
 
@@ -69,12 +71,12 @@ global_lock! {
 ///
 /// # Invariants
 ///
-/// `file` is a memfd. From when it is put into [`FROZEN`], under the address of
-/// its inode, until it is taken out, both under the inode's lock, the inode is
+/// From when it is put into [`FROZEN`], under the address of the inode of
+/// `file`, until it is taken out, both under the inode's lock, the inode is
 /// frozen, and by no other object.
 #[pin_data]
 pub(crate) struct FrozenMemfd {
-    file: HeldFile,
+    file: Memfd,
     /// Holds, over all regions of all spaces. From zero it rises only under
     /// `inode_lock`.
     holds: Atomic<usize>,
@@ -99,7 +101,7 @@ impl_has_delayed_work! {
 ///   `mapping_map_writable()` was called for it, and `file` is open for writing.
 pub(crate) struct Hold {
     memfd: Arc<FrozenMemfd>,
-    file: HeldFile,
+    file: Memfd,
     may_write: bool,
     holds: AtomicFlag,
 }
@@ -111,54 +113,6 @@ pub(crate) enum Writing {
     IfAllowed,
     /// It must be possible.
     Needed,
-}
-
-/// `inode_lock()`, held until dropped.
-///
-/// # Invariants
-///
-/// The current task holds the lock of the valid inode.
-struct LockedInode<'a>(&'a HeldFile);
-
-impl<'a> LockedInode<'a> {
-    /// `EINTR` if a fatal signal ends the wait. May sleep.
-    fn lock_killable(file: &'a HeldFile) -> Result<Self> {
-        // SAFETY: The file keeps its inode.
-        to_result(unsafe { bindings::faultline_inode_lock_killable(file.inode()) })?;
-        // INVARIANT: Just taken.
-        Ok(Self(file))
-    }
-
-    fn try_lock(file: &'a HeldFile) -> Option<Self> {
-        // SAFETY: The file keeps its inode.
-        let taken = unsafe { bindings::faultline_inode_trylock(file.inode()) };
-        // INVARIANT: Just taken. Made only then: dropping it would unlock the inode.
-        taken.then(|| Self(file))
-    }
-
-    /// `shmem_freeze()`. The caller knows that the file is a memfd.
-    fn freeze(&self, freeze: bool) {
-        // SAFETY: By the type invariants; an inode of shmem, as the caller knows.
-        unsafe { bindings::faultline_shmem_freeze(self.0.inode(), freeze) }
-    }
-
-    fn is_frozen(&self) -> bool {
-        // SAFETY: As above.
-        unsafe { bindings::faultline_shmem_is_frozen(self.0.inode()) }
-    }
-
-    /// `F_SEAL_*`
-    fn seals(&self) -> u32 {
-        // SAFETY: As above.
-        unsafe { bindings::faultline_shmem_seals(self.0.inode()) }
-    }
-}
-
-impl Drop for LockedInode<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_inode_unlock(self.0.inode()) }
-    }
 }
 
 impl FrozenMemfd {
@@ -181,7 +135,7 @@ impl FrozenMemfd {
 
     /// Adds a hold on the memfd that `file` is open on, which is frozen if it is
     /// not yet. `EBUSY` if it is, but not by this module; `ENOMEM`.
-    fn hold(inode: &LockedInode<'_>, file: &HeldFile) -> Result<Arc<Self>> {
+    fn hold(inode: &LockedInode<'_>, file: &Memfd) -> Result<Arc<Self>> {
         let key = file.inode() as usize;
         if let Some(memfd) = FROZEN.lock().as_ref().and_then(|table| table.get(&key)) {
             memfd.holds.add(1, Relaxed);
@@ -246,18 +200,21 @@ impl FrozenMemfd {
         }
     }
 
-    /// Thaws it soon, from a task of its own.
+    /// Thaws it soon, from a task of its own. Until then the module cannot be
+    /// unloaded, unless that has begun: then [`Thaw::drop`] waits.
     fn thaw_later(self: Arc<Self>, delay_ms: u32) {
         let queue = QUEUE.load(Relaxed);
         PENDING.add(1, Relaxed);
+        let module = ModulePin::new();
         // SAFETY: There is a hold or a work of it, so `Thaw` is there, and with it the queue.
         let queue = unsafe { Queue::from_raw(queue) };
-        if queue
-            .enqueue_delayed(self, msecs_to_jiffies(delay_ms))
-            .is_err()
-        {
+        match queue.enqueue_delayed(self, msecs_to_jiffies(delay_ms)) {
+            // The work takes it over.
+            Ok(()) => core::mem::forget(module),
             // It is queued already; when it runs it will see what we did.
-            PENDING.fetch_sub(1, Relaxed);
+            Err(_) => {
+                PENDING.fetch_sub(1, Relaxed);
+            }
         }
     }
 }
@@ -274,11 +231,13 @@ impl WorkItem for FrozenMemfd {
         let tries = this.tries.load(Relaxed).min(MAX_BACKOFF);
         this.tries
             .store(if was_locked { 0 } else { tries + 1 }, Relaxed);
-        if !was_locked {
+        if !was_locked && !GIVEN_UP.load(Relaxed) {
             this.thaw_later(1 << tries);
         }
         // Relaxed: who sees that drains the queue, which waits for this to end.
         PENDING.fetch_sub(1, Relaxed);
+        // SAFETY: Who has queued this work has left it a pin.
+        drop(unsafe { ModulePin::taken_over() });
     }
 }
 
@@ -291,9 +250,7 @@ impl Hold {
     /// for as long as others have the inode locked; the caller holds nothing
     /// that a fault takes.
     pub(crate) fn new(file: HeldFile, writing: Writing) -> Result<Self> {
-        if !file.is_memfd() {
-            return Err(ENODEV);
-        }
+        let file = Memfd::new(file)?;
         let inode = LockedInode::lock_killable(&file)?;
         let may_write = may_write(&inode, &file, writing)?;
         let memfd = FrozenMemfd::hold(&inode, &file)?;
@@ -363,7 +320,7 @@ impl Hold {
 
 /// Whether pages may be written. The caller has the inode locked, so no seal is
 /// added meanwhile.
-fn may_write(inode: &LockedInode<'_>, file: &HeldFile, writing: Writing) -> Result<bool> {
+fn may_write(inode: &LockedInode<'_>, file: &Memfd, writing: Writing) -> Result<bool> {
     let is_open = file.is_open_for(Want::Write);
     let is_sealed = inode.seals() & (c::F_SEAL_WRITE | c::F_SEAL_FUTURE_WRITE) != 0;
     match writing {
@@ -404,6 +361,10 @@ static QUEUE: Atomic<*mut c::workqueue_struct> = Atomic::new(core::ptr::null_mut
 /// Works that are queued or run.
 static PENDING: Atomic<usize> = Atomic::new(0);
 static STARTED: AtomicFlag = AtomicFlag::new(false);
+/// Works are not queued again: see [`Thaw::drop`].
+static GIVEN_UP: AtomicFlag = AtomicFlag::new(false);
+/// How long the unloading of the module waits for the locks of inodes, in milliseconds.
+const UNLOAD_PATIENCE: u32 = 10_000;
 
 /// What thaws memfds, for the life of the module: made before the first
 /// [`Hold`], and dropped when no more can be dropped, so after `rcu_barrier()`
@@ -443,13 +404,24 @@ impl Thaw {
 
 impl Drop for Thaw {
     fn drop(&mut self) {
-        // A work waits in a timer while somebody has its inode locked.
+        // Works pin the module, so these were queued when its unloading had
+        // begun. One waits in a timer while somebody has its inode locked, who
+        // may have it for ever: then the memfd stays as it is.
+        let mut waited = 0;
         while PENDING.load(Relaxed) != 0 {
             fsleep(Delta::from_millis(1));
+            waited += 1;
+            if waited == UNLOAD_PATIENCE {
+                pr_err!("an inode stays locked; its memfd is left frozen\n");
+                // Relaxed: the next work that runs, or the one after it, sees it.
+                GIVEN_UP.store(true, Relaxed);
+            }
         }
         // SAFETY: By the type invariants. Waits for works that are about to end.
         unsafe { c::destroy_workqueue(self.queue) };
-        if FROZEN.lock().take().is_some_and(|table| !table.is_empty()) {
+        let left = FROZEN.lock().take();
+        let is_thawed = left.is_none_or(|table| table.is_empty());
+        if !is_thawed && !GIVEN_UP.load(Relaxed) {
             pr_err!("BUG: memfds left frozen\n");
         }
     }

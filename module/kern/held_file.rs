@@ -11,7 +11,7 @@
 
 use core::ptr::NonNull;
 
-use kernel::{bindings as c, page::PAGE_SIZE, prelude::*};
+use kernel::{bindings as c, error::to_result, page::PAGE_SIZE, prelude::*};
 
 use super::{bindings, page_ref::PageRef, task::fatal_signal_pending};
 
@@ -44,7 +44,8 @@ pub(crate) enum Want {
 pub(crate) enum ReadError {
     /// It is beyond the end of the file.
     BeyondEnd,
-    /// The allocator, or the memory cgroup, has nothing left.
+    /// The allocator, or the memory cgroup, has nothing left for a page. Not
+    /// what a file system says: that may stay so, and is [`Failed`](Self::Failed).
     NoMemory,
     /// A fatal signal ended a wait.
     Killed,
@@ -121,16 +122,20 @@ impl HeldFile {
         let (rw, pos) = (matches!(want, Want::Write).into(), pos as c::loff_t);
         // SAFETY: By the type invariants; 0 is READ and 1 is WRITE.
         let ret = unsafe { c::rw_verify_area(rw, self.as_ptr(), &pos, len as usize) };
-        kernel::error::to_result(ret)
+        to_result(ret)
     }
 
-    /// Whether it is a memfd of normal pages: a file of shmem's internal mount,
-    /// which is nowhere in the tree of names.
+    /// Whether it is a memfd of normal pages: a file of shmem's internal mount
+    /// that memfd_create(2) has named. Others of that mount are SysV segments,
+    /// shared anonymous memory, buffers of GPU drivers: they can be opened by
+    /// /proc/PID/map_files, but have owners that rely on their pages.
     pub(crate) fn is_memfd(&self) -> bool {
         // SAFETY: By the type invariants.
         self.is_regular()
             && self.is_shmem()
             && unsafe { bindings::faultline_file_is_internal(self.as_ptr()) }
+            // SAFETY: By the type invariants; nobody renames what is in no directory.
+            && unsafe { bindings::faultline_file_is_named_memfd(self.as_ptr()) }
     }
 
     /// Whether the page cache holds normal pages of it that may be read: a
@@ -142,6 +147,9 @@ impl HeldFile {
     /// some, but their contents are not in the page cache. What tells them is
     /// that splice(2) does not go by it, on a file system without a device:
     /// gfs2 has one, and its own reason.
+    ///
+    /// A file whose pages are another's (coda) has neither the other's size nor
+    /// its `->read_folio`.
     pub(crate) fn has_cached_pages(&self) -> bool {
         // SAFETY: By the type invariants.
         let can_mmap = unsafe { bindings::faultline_file_can_mmap(self.as_ptr()) };
@@ -151,7 +159,10 @@ impl HeldFile {
         let is_dax = unsafe { bindings::faultline_file_is_dax(self.as_ptr()) };
         // SAFETY: By the type invariants.
         let is_pseudo = unsafe { bindings::faultline_file_bypasses_cache(self.as_ptr()) };
-        let is_normal = self.is_regular() && can_mmap && !is_huge && !is_dax && !is_pseudo;
+        // SAFETY: By the type invariants; an open file has an inode.
+        let is_own = unsafe { (*self.as_ptr()).f_inode } == self.inode();
+        let is_normal =
+            self.is_regular() && can_mmap && is_own && !is_huge && !is_dax && !is_pseudo;
         is_normal && (self.is_shmem() || self.has_read_folio())
     }
 
@@ -220,14 +231,15 @@ impl HeldFile {
         }
     }
 
+    /// Every wait for the page ends with a fatal signal.
     fn read_page(&self, index: usize) -> Result<Option<PageRef>> {
         // SAFETY: By the type invariants. It takes the lock below itself.
         unsafe { bindings::faultline_readahead(self.as_ptr(), index) };
         // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_invalidate_lock_shared(self.mapping()) };
+        to_result(unsafe { bindings::faultline_invalidate_lock_shared_killable(self.mapping()) })?;
         // SAFETY: By the type invariants, and the mapping has `->read_folio`, which may want the
         // file. Its invalidation is held off.
-        let page = unsafe { c::read_cache_page(self.mapping(), index, None, self.as_ptr()) };
+        let page = unsafe { bindings::faultline_read_page(self.as_ptr(), index) };
         // SAFETY: Taken above.
         unsafe { bindings::faultline_invalidate_unlock_shared(self.mapping()) };
         // SAFETY: It comes with a reference, unless it is an error.

@@ -10,6 +10,8 @@ pub(crate) mod commit_lock;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;
+mod memfd;
+mod module_pin;
 pub(crate) mod page_count;
 pub(crate) mod page_ref;
 pub(crate) mod param;

@@ -11,7 +11,8 @@ use kernel::{
     error::to_result,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{Atomic, Full, Relaxed},
+        barrier::smp_mb,
         new_spinlock, SpinLock,
     },
     types::Opaque,
@@ -20,11 +21,16 @@ use kernel::{
 use super::bindings;
 
 /// Pages that all counts together may hand out, and how many are left. Counts
-/// take and return them in batches, so one may have some that it does not use.
+/// take some ahead of their use, so one may have some that it does not use: no
+/// more than the square of what it uses, and none once it is zero.
 pub(crate) struct Total(Atomic<i64>);
 
-/// The most pages that a count takes at once.
-const BATCH: i64 = 4096;
+/// The most pages, plus one, that a CPU holds back from [`PageCount::read`].
+/// Constant, because `percpu_counter_batch` shrinks as CPUs go offline.
+const CPU_BATCH: i32 = 32;
+
+/// The most pages that a count takes ahead, if its CPUs do not hold back more.
+const AHEAD: i64 = 1024;
 
 impl Total {
     /// `pages` are left.
@@ -46,7 +52,10 @@ impl Total {
     fn take(&self, wanted: i64) -> i64 {
         let mut left = self.0.load(Relaxed);
         loop {
-            let taken = wanted.min(left).max(0);
+            let taken = wanted.min(left);
+            if taken <= 0 {
+                return 0;
+            }
             // Relaxed: a number, which stands for nothing else in memory.
             match self.0.cmpxchg(left, left - taken, Relaxed) {
                 Ok(_) => return taken,
@@ -65,8 +74,10 @@ impl Total {
 ///
 /// # Invariants
 ///
-/// `counter` is initialised. `granted` pages were taken from `total`; it is only
-/// written with `near_limit` held.
+/// - `counter` is initialised.
+/// - `granted` pages were taken from `total`, but for [`PageCount::give_back`];
+///   it is only written with `near_limit` held.
+/// - `slack` is the most that all CPUs together hold back.
 #[pin_data(PinnedDrop)]
 pub(crate) struct PageCount {
     #[pin]
@@ -74,6 +85,7 @@ pub(crate) struct PageCount {
     limit: Atomic<i64>,
     /// Of the limit, what may be counted without asking for more.
     granted: Atomic<i64>,
+    slack: i64,
     total: &'static Total,
     /// Serialises additions near what is granted, and changes of the limit.
     #[pin]
@@ -96,6 +108,8 @@ impl PageCount {
             })),
             limit: Atomic::new(clamp(limit)),
             granted: Atomic::new(0),
+            // SAFETY: No requirements.
+            slack: CPU_BATCH as i64 * unsafe { bindings::faultline_num_possible_cpus() } as i64,
             total,
             near_limit <- new_spinlock!((), "PageCount::near_limit"),
         })
@@ -120,26 +134,34 @@ impl PageCount {
     fn keep_one_near_limit(&self) -> bool {
         let _guard = self.near_limit.lock();
         let sum = self.sum();
-        let mut granted = self.granted.load(Relaxed).min(self.limit.load(Relaxed));
-        if sum > granted {
-            granted += self.get_granted();
+        let limit = self.limit.load(Relaxed);
+        if sum + self.slack >= self.granted.load(Relaxed) {
+            self.raise_granted((sum + self.ahead(sum)).min(limit));
         }
-        let fits = sum <= granted;
+        let fits = sum <= self.granted.load(Relaxed).min(limit);
         if !fits {
             self.add(-1);
         }
         fits
     }
 
-    /// Takes more out of the total, as far as the limit allows. `near_limit` is held.
-    fn get_granted(&self) -> i64 {
+    /// How many pages are to be granted that are not used, with `used` that are.
+    ///
+    /// Nothing for none and little for few, so that many small counts leave
+    /// enough to others; and soon so much that a page, and what the CPUs hold
+    /// back, is still far from what is granted.
+    fn ahead(&self, used: i64) -> i64 {
+        let used = used.clamp(0, i32::MAX.into());
+        (used * used).min(AHEAD.max(4 * self.slack))
+    }
+
+    /// Takes out of the total what `granted` lacks of `pages`, as far as that
+    /// has it. `near_limit` is held.
+    fn raise_granted(&self, pages: i64) {
         let granted = self.granted.load(Relaxed);
-        // As much again as all CPUs may hold back: else each page would come here.
-        let wanted = BATCH.max(2 * slack()).min(self.limit.load(Relaxed) - granted);
-        let got = self.total.take(wanted);
+        let got = self.total.take(pages - granted);
         // INVARIANT: Just taken.
         self.granted.store(granted + got, Relaxed);
-        got
     }
 
     /// Whether the limit, or the total, is reached.
@@ -147,6 +169,8 @@ impl PageCount {
         if self.is_far_from_limit() {
             return false;
         }
+        // `give_back` lowers `granted` for a moment too far.
+        let _guard = self.near_limit.lock();
         let sum = self.sum();
         let granted = self.granted.load(Relaxed);
         sum >= self.limit.load(Relaxed) || (sum >= granted && self.total.is_empty())
@@ -155,32 +179,50 @@ impl PageCount {
     /// Whether the count is below what is granted whatever each CPU holds back.
     fn is_far_from_limit(&self) -> bool {
         let (limit, granted) = (self.limit.load(Relaxed), self.granted.load(Relaxed));
-        // Relaxed: a limit lowered meanwhile need not stop an addition.
-        self.read() + slack() < limit.min(granted)
+        // Relaxed: a limit lowered meanwhile need not stop an addition; for
+        // `granted` see `give_back`.
+        self.read() + self.slack < limit.min(granted)
     }
 
     /// Counts `pages` less.
     pub(crate) fn sub(&self, pages: u64) {
         self.add(-(pages as i64));
-        if self.spare() > 2 * BATCH {
+        // No more than are used, as each CPU may hold some back; so it is zero
+        // if none are, and then all that is granted is too much.
+        let used = (self.read() - self.slack).max(0);
+        if self.is_too_much(self.granted.load(Relaxed), used) {
             self.give_back();
         }
     }
 
-    /// How much of what is granted is not used, more or less.
-    fn spare(&self) -> i64 {
-        self.granted.load(Relaxed) - self.read() - 2 * slack()
+    /// Whether `granted` pages are far more than is called for with `used`.
+    fn is_too_much(&self, granted: i64, used: i64) -> bool {
+        granted > used + 2 * self.ahead(used)
     }
 
+    /// Gives back to the total what is granted and not called for.
+    ///
+    /// Who adds a page far from the limit takes no lock: it adds, and then reads
+    /// `granted`. Here that is lowered, and then the pages are counted. With the
+    /// full barriers in between one of the two sees the other: the page is
+    /// counted and stays granted, or it is found near the limit, and its check
+    /// waits for this to be over.
     #[cold]
     fn give_back(&self) {
         let _guard = self.near_limit.lock();
         let granted = self.granted.load(Relaxed);
-        // Not what those count who have just found themselves far from the limit.
-        let spare = (granted - self.sum() - 2 * slack() - BATCH).max(0);
-        // INVARIANT: Just given back.
-        self.granted.store(granted - spare, Relaxed);
-        self.total.give_back(spare);
+        let used = self.sum().max(0);
+        if !self.is_too_much(granted, used) {
+            return;
+        }
+        let lowered = used + self.ahead(used);
+        self.granted.store(lowered, Relaxed);
+        // Pairs with the barrier in `add`.
+        smp_mb(Full);
+        let kept = self.sum().clamp(lowered, granted);
+        self.granted.store(kept, Relaxed);
+        // INVARIANT: Exactly what `granted` has lost.
+        self.total.give_back(granted - kept);
     }
 
     /// The count without what each CPU holds back.
@@ -209,23 +251,19 @@ impl PageCount {
         Ok(())
     }
 
+    /// Adds `amount`, and then lets nothing be read before.
     fn add(&self, amount: i64) {
-        // SAFETY: Reading an `int` that is only written at CPU hotplug.
-        let batch = unsafe { (&raw const kernel::bindings::percpu_counter_batch).read_volatile() };
         // SAFETY: By the type invariants.
-        unsafe { kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, batch) }
+        unsafe { kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, CPU_BATCH) }
+        // Of two who add and then read what the other has added, one sees it;
+        // and it pairs with the barrier in `give_back`.
+        smp_mb(Full);
     }
 
     fn sum(&self) -> i64 {
         // SAFETY: By the type invariants.
         unsafe { kernel::bindings::__percpu_counter_sum(self.counter.get()) }
     }
-}
-
-/// The most that all CPUs together hold back.
-fn slack() -> i64 {
-    // SAFETY: No requirements.
-    unsafe { bindings::faultline_percpu_counter_slack() }
 }
 
 fn clamp(limit: u64) -> i64 {

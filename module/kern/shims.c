@@ -121,6 +121,11 @@ unsigned int faultline_num_online_cpus(void)
 	return num_online_cpus();
 }
 
+unsigned int faultline_num_possible_cpus(void)
+{
+	return num_possible_cpus();
+}
+
 u64 __percpu *faultline_percpu_alloc(unsigned int len)
 {
 	return __alloc_percpu_gfp(len * sizeof(u64), SMP_CACHE_BYTES, GFP_KERNEL_ACCOUNT);
@@ -192,11 +197,6 @@ int faultline_percpu_counter_init(struct percpu_counter *counter)
 void faultline_percpu_counter_destroy(struct percpu_counter *counter)
 {
 	percpu_counter_destroy(counter);
-}
-
-s64 faultline_percpu_counter_slack(void)
-{
-	return (s64)READ_ONCE(percpu_counter_batch) * num_online_cpus();
 }
 
 s64 faultline_percpu_counter_read(struct percpu_counter *counter)
@@ -281,6 +281,11 @@ bool faultline_file_is_dax(struct file *file)
 bool faultline_file_is_internal(struct file *file)
 {
 	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
+}
+
+bool faultline_file_is_named_memfd(struct file *file)
+{
+	return str_has_prefix(file->f_path.dentry->d_name.name, "memfd:");
 }
 
 bool faultline_file_bypasses_cache(struct file *file)
@@ -372,14 +377,87 @@ void faultline_readahead(struct file *file, pgoff_t index)
 	page_cache_sync_readahead(file->f_mapping, &file->f_ra, file, index, 1);
 }
 
-void faultline_invalidate_lock_shared(struct address_space *mapping)
+int faultline_invalidate_lock_shared_killable(struct address_space *mapping)
 {
-	filemap_invalidate_lock_shared(mapping);
+	return down_read_killable(&mapping->invalidate_lock);
 }
 
 void faultline_invalidate_unlock_shared(struct address_space *mapping)
 {
 	filemap_invalidate_unlock_shared(mapping);
+}
+
+/* The folio at index, up to date, or else locked; -EEXIST: look again. */
+static struct folio *faultline_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio;
+	int error = 0;
+
+	folio = filemap_get_folio(mapping, index);
+	if (IS_ERR(folio)) {
+		folio = filemap_alloc_folio(gfp, mapping_min_folio_order(mapping), NULL);
+		if (!folio)
+			return ERR_PTR(-ENOMEM);
+		error = filemap_add_folio(mapping, folio, mapping_align_index(mapping, index), gfp);
+	} else if (!folio_test_uptodate(folio)) {
+		error = folio_lock_killable(folio);
+		if (!error && (folio->mapping != mapping || folio_test_uptodate(folio))) {
+			/* Truncated, or somebody else has read it. */
+			folio_unlock(folio);
+			error = -EEXIST;
+		}
+	}
+	if (error) {
+		folio_put(folio);
+		return ERR_PTR(error);
+	}
+	return folio;
+}
+
+/* Reads a locked folio, as filemap_read_folio(). */
+static int faultline_read_folio(struct file *file, struct folio *folio)
+{
+	int error;
+
+	error = file->f_mapping->a_ops->read_folio(file, folio);
+	if (!error)
+		error = folio_wait_locked_killable(folio);
+	if (!error && !folio_test_uptodate(folio))
+		error = -EIO;
+	/* Memory that the file system lacks may be lacking for ever. */
+	return error == -ENOMEM ? -EIO : error;
+}
+
+struct page *faultline_read_page(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+	int error;
+
+	do {
+		folio = faultline_get_folio(file->f_mapping, index);
+		error = PTR_ERR_OR_ZERO(folio);
+		if (!error && !folio_test_uptodate(folio)) {
+			error = faultline_read_folio(file, folio);
+			if (error)
+				folio_put(folio);
+		}
+		if (!error) {
+			folio_mark_accessed(folio);
+			return folio_file_page(folio, index);
+		}
+	} while ((error == -EEXIST || error == AOP_TRUNCATED_PAGE) && !fatal_signal_pending(current));
+	return ERR_PTR(error < 0 ? error : -EINTR);
+}
+
+void faultline_module_get(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+void faultline_module_put(void)
+{
+	module_put(THIS_MODULE);
 }
 
 struct workqueue_struct *faultline_alloc_workqueue(void)

@@ -55,6 +55,7 @@ bool faultline_fatal_signal_pending(void);
 void faultline_allow_signal(int signal);
 
 unsigned int faultline_num_online_cpus(void);
+unsigned int faultline_num_possible_cpus(void);
 
 /* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
@@ -80,8 +81,6 @@ int faultline_maple_get_nodes(bool nofail);
 int faultline_percpu_counter_init(struct percpu_counter *counter);
 void faultline_percpu_counter_destroy(struct percpu_counter *counter);
 
-/* The most that all CPUs together may hold back from counter->count. */
-s64 faultline_percpu_counter_slack(void);
 s64 faultline_percpu_counter_read(struct percpu_counter *counter);
 
 /*
@@ -113,6 +112,9 @@ bool faultline_file_is_hugetlb(struct file *file);
 bool faultline_file_is_dax(struct file *file);
 bool faultline_file_is_internal(struct file *file);
 
+/* d_name begins as memfd_create() has it; not for a file in a directory, which has a lock. */
+bool faultline_file_is_named_memfd(struct file *file);
+
 /* f_op->splice_read is copy_splice_read(), and s_bdev is NULL */
 bool faultline_file_bypasses_cache(struct file *file);
 
@@ -143,10 +145,22 @@ struct page *faultline_shmem_read_page(struct file *file, pgoff_t index);
 struct page *faultline_shmem_find_page(struct file *file, pgoff_t index);
 struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index);
 
-/* page_cache_sync_readahead() for a page; filemap_invalidate_lock_shared() */
+/*
+ * read_cache_page(), but a fatal signal ends all its waits, also the one for a
+ * read that somebody else, or readahead, has begun. -ENOMEM means that a page
+ * or a node of the cache could not be allocated, and never comes from
+ * ->read_folio: that is -EIO. Under the mapping's invalidate_lock.
+ */
+struct page *faultline_read_page(struct file *file, pgoff_t index);
+
+/* page_cache_sync_readahead() for a page; down_read_killable(&mapping->invalidate_lock) */
 void faultline_readahead(struct file *file, pgoff_t index);
-void faultline_invalidate_lock_shared(struct address_space *mapping);
+int faultline_invalidate_lock_shared_killable(struct address_space *mapping);
 void faultline_invalidate_unlock_shared(struct address_space *mapping);
+
+/* __module_get(THIS_MODULE): it must not have gone */
+void faultline_module_get(void);
+void faultline_module_put(void);
 
 /* alloc_workqueue(), unbound */
 struct workqueue_struct *faultline_alloc_workqueue(void);

@@ -11,10 +11,11 @@ use super::uapi::good_map;
 use crate::selftest::check::{Outcome, Stop, ensure_eq, fails, fails_with_one_of};
 use crate::selftest::files::{Scratch, memfd, private, reopen, shared, stamp};
 use crate::selftest::runner::{Needs, Test, tests};
-use crate::selftest::state::{Arena, BASE, Live, Picture, at, bytes};
+use crate::selftest::state::{Arena, BASE, Live, PAGE, Picture, at, bytes};
 use crate::selftest::sys::call::call;
 use crate::selftest::sys::file::{self, Mount};
 use crate::selftest::sys::gup::pipe;
+use crate::selftest::sys::memory::{Mapping, READ_WRITE};
 use crate::uapi::*;
 use crate::{PAGE_SIZE, Placement, Prot, Source, Space};
 
@@ -27,6 +28,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "file":
     end_beyond_any_file_is_eoverflow,
     last_page_of_any_file_can_be_mapped,
     only_memfds_can_be_shared,
+    shared_anonymous_memory_cannot_be_shared,
     only_regular_files_can_be_private,
     files_without_pages_cannot_be_private,
     files_of_sysfs_cannot_be_private,
@@ -199,6 +201,31 @@ fn only_memfds_can_be_shared() -> Outcome {
         })?;
     }
     map(&arena.space, RW, private(&scratch.file, 0))?;
+    Ok(())
+}
+
+/// Its file is one of the kernel's own mount, as a memfd's is.
+fn shared_anonymous_memory_cannot_be_shared() -> Outcome {
+    let zero = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/zero")?;
+    let memory = Mapping::of(zero.as_fd(), 0, PAGE, READ_WRITE, libc::MAP_SHARED)?;
+    let (start, end) = (memory.address(), memory.address() + PAGE);
+    let path = format!("/proc/self/map_files/{start:x}-{end:x}");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(|error| Stop::skip(format!("{path}: {error}")))?;
+    let arena = Arena::new(1, RW)?;
+    arena.refuses(libc::ENODEV, "SHARED over anonymous memory", |arena| {
+        map(&arena.space, RW, shared(&file, 0))
+    })?;
+    // A memfd that is opened in this way is still one.
+    let file = memfd(1, 50)?;
+    let file = reopen(&file, OpenOptions::new().read(true))?;
+    map(&arena.space, RO, shared(&file, 0)).map(drop)?;
     Ok(())
 }
 

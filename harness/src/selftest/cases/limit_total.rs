@@ -14,6 +14,9 @@ pub(super) const WITH_PARAMETERS: &[Test] = tests![Needs::Parameters("total_page
     total_is_not_exceeded_by_many_at_once,
     total_stops_willneed,
     total_comes_back_with_the_space,
+    total_comes_back_when_a_space_is_emptied,
+    total_is_left_to_others_by_small_spaces,
+    total_is_not_exceeded_by_spaces_that_empty_themselves,
 ];
 
 const TOTAL: usize = 64;
@@ -99,4 +102,54 @@ fn total_comes_back_with_the_space() -> Outcome {
     child.end(crate::selftest::state::AMPLE)?;
     let arena = Arena::new(TOTAL, RW)?;
     arena.stamp(0, TOTAL, 1)
+}
+
+/// The space stays, with its region and its window.
+fn total_comes_back_when_a_space_is_emptied() -> Outcome {
+    let (one, other) = (Arena::new(TOTAL, RW)?, Arena::new(TOTAL, RW)?);
+    for round in 0..20 {
+        one.stamp(0, TOTAL, round)?;
+        one.advise(0, TOTAL, Advice::DontNeed)?;
+        other.stamp(0, TOTAL, round)?;
+        other.advise(0, TOTAL, Advice::DontNeed)?;
+    }
+    ensure_eq!(one.space.stats()?.fault_limit, 0, "fault_limit");
+    Ok(())
+}
+
+fn total_is_left_to_others_by_small_spaces() -> Outcome {
+    let arenas = (0..TOTAL / 2)
+        .map(|_| Arena::new(1, RW))
+        .collect::<Result<Vec<_>, Stop>>()?;
+    arenas.iter().try_for_each(|arena| arena.stamp(0, 1, 1))
+}
+
+/// What one gives back while it fills and empties itself in many threads, the
+/// others take.
+fn total_is_not_exceeded_by_spaces_that_empty_themselves() -> Outcome {
+    const PART: usize = TOTAL / 2;
+    let arenas = (0..2)
+        .map(|_| Arena::new(TOTAL + 1, RW))
+        .collect::<Result<Vec<_>, Stop>>()?;
+    super::concurrency::in_threads(4, |number| {
+        let (arena, from) = (&arenas[number % 2], number / 2 * PART);
+        for round in 0..200 {
+            for page in from..from + PART {
+                if let Err(fault) = arena.window.store(page * PAGE, round) {
+                    ensure_eq!(fault.signal, Signal::Bus, "signal");
+                }
+            }
+            arena.advise(from, PART, Advice::DontNeed)?;
+        }
+        Ok(())
+    })?;
+    for arena in &arenas {
+        ensure_eq!(arena.space.stats()?.pages, 0, "pages at last");
+        super::query::must_add_up(&arena.space)?;
+        // Nothing of the total was lost, and nothing found.
+        arena.stamp(0, TOTAL, 1)?;
+        raises(arena.window.store(TOTAL * PAGE, 1), Signal::Bus, "one more")?;
+        arena.unmap(0, TOTAL)?;
+    }
+    Ok(())
 }

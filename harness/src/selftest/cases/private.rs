@@ -12,7 +12,7 @@ use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files::{Scratch, holds, memfd, private, put, read_only, stamp};
 use crate::selftest::runner::{Needs, Test, tests};
-use crate::selftest::state::{AMPLE, Arena, BASE, PAGE, at, bytes, window};
+use crate::selftest::state::{AMPLE, Arena, BASE, Live, PAGE, at, bytes, window};
 use crate::selftest::sys::file::Mount;
 use crate::selftest::sys::process::Child;
 use crate::{Backing, Prot};
@@ -23,6 +23,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "private":
     stores_do_not_reach_the_file,
     last_page_reads_zero_behind_the_end,
     beyond_the_last_page_is_sigbus,
+    beyond_the_last_page_takes_no_memory,
     shrunk_file_keeps_its_copies,
     grown_file_shows_more,
     holes_read_zero,
@@ -117,6 +118,25 @@ fn beyond_the_last_page_is_sigbus() -> Outcome {
     arena.place(0, 1, RW, private(&empty.file, 0))?;
     raises(arena.window.load(0), Signal::Bus, "load of an empty file")?;
     must_add_up(&arena.space)
+}
+
+/// Of what a failed fault has made for the page nothing is left.
+fn beyond_the_last_page_takes_no_memory() -> Outcome {
+    const LEAF: usize = 512;
+    const LEAVES: usize = 256;
+    let scratch = Scratch::stamped(1, 50)?;
+    let arena = Arena::backed(LEAVES * LEAF, RW, private(&scratch.file, 0))?;
+    reads(arena.window.load(0), 50, "the page of the file")?;
+    Live::settle();
+    let before = Live::required()?;
+    for leaf in 1..LEAVES {
+        let page = leaf * LEAF * PAGE;
+        raises(arena.window.load(page), Signal::Bus, "load")?;
+        raises(arena.window.store(page, 1), Signal::Bus, "store")?;
+    }
+    let now = Live::required()?;
+    ensure_eq!(now.leaves, before.leaves, "leaves");
+    before.must_return("after faults beyond the end")
 }
 
 fn shrunk_file_keeps_its_copies() -> Outcome {
@@ -251,6 +271,9 @@ fn file_in(dir: &Path) -> Outcome {
     reads(arena.window.load(20 * PAGE + 8), u64::MAX, "last word")?;
     reads(arena.window.load(20 * PAGE + 16), 0, "behind the end")?;
     raises(arena.window.load(21 * PAGE), Signal::Bus, "beyond it")?;
+    // A page that is not in the page cache.
+    scratch.file.set_len(bytes(22))?;
+    reads(arena.window.load(21 * PAGE), 0, "hole")?;
     arena.stamp(0, 20, 10)?;
     holds(&scratch.file, 0, 20, 50, "afterwards")
 }

@@ -2,19 +2,20 @@
 //! Regions over a memfd: its very pages, in every view of it.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use crate::access::Signal;
-use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
+use crate::selftest::check::{Outcome, ensure_eq, fails, raises, reads};
 use crate::selftest::files::{Scratch, get, holds, memfd, put, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{AMPLE, Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::gup::{pipe, read_remote, splice_pages};
 use crate::selftest::sys::memory::{Board, Mapping, READ_WRITE};
 use crate::selftest::sys::process::Child;
-use crate::{Backing, Placement, Prot, Space};
+use crate::{Advice, Backing, Placement, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "shared":
     shows_the_memfd,
@@ -30,6 +31,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "shared":
     stores_upgrade_pages_that_were_read,
     protection_is_the_regions,
     pages_count_against_the_limit,
+    hole_beyond_the_limit_stays_a_hole,
     query_reports_backing_and_offset,
     file_of_a_tmpfs_is_refused,
     pages_can_be_pinned,
@@ -135,7 +137,7 @@ fn coherent_beside_writers() -> Outcome {
                     arena.window.store(word, round)?;
                     reads(other.load(word), round, "stored in the window")?;
                     match round % 64 {
-                        0 => Ok(arena.advise(0, 1, crate::Advice::DontNeed)?),
+                        0 => Ok(arena.advise(0, 1, Advice::DontNeed)?),
                         32 => arena.place(0, 1, RW, shared(&file, 0)),
                         _ => Ok(()),
                     }
@@ -252,6 +254,29 @@ fn pages_count_against_the_limit() -> Outcome {
     ensure_eq!((stats.pages, stats.fault_limit), (3, 1), "{stats:?}");
     arena.unmap(0, 1)?;
     reads(arena.window.load(3 * PAGE), 53, "with room again")
+}
+
+fn hole_beyond_the_limit_stays_a_hole() -> Outcome {
+    const PAGES: usize = 700;
+    let file = memfd(1, 50)?;
+    file.set_len(bytes(PAGES))?;
+    let arena = Arena::backed(PAGES, RW, shared(&file, 0))?;
+    arena.space.limit(2)?;
+    reads(arena.window.load(0), 50, "within the limit")?;
+    arena.window.store(PAGE, 1)?;
+    let blocks = file.metadata()?.blocks();
+    for page in 2..PAGES {
+        raises(arena.window.load(page * PAGE), Signal::Bus, "load")?;
+        raises(arena.window.store(page * PAGE, 1), Signal::Bus, "store")?;
+    }
+    let filled = arena.advise(2, PAGES - 2, Advice::WillNeed);
+    fails(filled, libc::ENOMEM, "WILLNEED beyond the limit")?;
+    ensure_eq!(file.metadata()?.blocks(), blocks, "blocks of the memfd");
+    // What is there already can still be written.
+    arena.window.store(0, 2)?;
+    arena.unmap(0, 1)?;
+    arena.window.store(2 * PAGE, 1)?;
+    must_add_up(&arena.space)
 }
 
 fn query_reports_backing_and_offset() -> Outcome {

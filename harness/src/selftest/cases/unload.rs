@@ -3,12 +3,15 @@
 
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails_with_one_of, reads};
+use crate::selftest::files::{memfd, shared};
 use crate::selftest::runner::{Needs, Test, module_dir, tests};
-use crate::selftest::state::{Arena, Live, PAGE};
+use crate::selftest::state::{Arena, Live, PAGE, bytes};
 use crate::selftest::sys::gup::{pipe, splice_pages};
 use crate::selftest::sys::kmodule;
 use crate::selftest::sys::memory::Board;
@@ -23,6 +26,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Unloading, "unload":
     possible_again_and_again,
     possible_right_after_heavy_use,
     pages_in_a_pipe_outlive_the_module,
+    refused_while_a_memfd_waits_to_be_thawed,
 ];
 
 fn refused(why: &str) -> Outcome {
@@ -143,4 +147,34 @@ fn pages_in_a_pipe_outlive_the_module() -> Outcome {
         );
     }
     Ok(())
+}
+
+/// A write holds the memfd's inode locked while the space goes: the module must
+/// stay until it has thawed the memfd, and rmmod must not wait for that.
+fn refused_while_a_memfd_waits_to_be_thawed() -> Outcome {
+    const PAGES: usize = 48 << 10;
+    let file = memfd(1, 50)?;
+    file.set_len(bytes(PAGES))?;
+    let arena = Arena::backed(1, Prot::READ_WRITE, shared(&file, 0))?;
+    let contents = vec![7; PAGES * PAGE];
+    let blocks = file.metadata()?.blocks();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| file.write_all_at(&contents, 0));
+        while file.metadata()?.blocks() == blocks && !writer.is_finished() {
+            thread::yield_now();
+        }
+        drop(arena);
+        // What the space has left goes after a grace period.
+        Live::settle();
+        let unloaded = kmodule::try_unload();
+        if writer.is_finished() {
+            return Err(Stop::skip("the write was over too soon"));
+        }
+        let refusals = [libc::EWOULDBLOCK, libc::EBUSY];
+        fails_with_one_of(unloaded, &refusals, "rmmod during the write")?;
+        writer.join().expect("the writer does not panic")?;
+        Ok(())
+    })?;
+    super::freeze::thawed(&file, "with the write over")?;
+    unload_and_load()
 }
