@@ -17,12 +17,15 @@ use kernel::{prelude::*, sync::Arc};
 use super::directory::SpacePage;
 use crate::{
     kern::{
-        frozen::{FrozenMemfd, Hold, Writing},
+        frozen::{FrozenMemfd, Hold, Unheld, Writing},
         held_file::{HeldFile, ReadError, Want},
         page_ref::PageRef,
         uapi,
     },
-    portable::protection::{Access, Protection},
+    portable::{
+        interval::{Interval, PAGE_SHIFT},
+        protection::{Access, Protection},
+    },
 };
 
 /// What the pages of a region are made of.
@@ -55,25 +58,31 @@ pub(crate) struct FileRange {
 }
 
 impl FileRange {
-    /// The file, open for reading. `EOVERFLOW` if the range goes beyond any
-    /// file, `EBADF`, `EACCES`, and what security modules say. May sleep.
+    /// The file, open for reading. `EBADF`, `EACCES`, or what `verify` says. May
+    /// sleep.
     fn open(self) -> Result<HeldFile> {
         let file = HeldFile::from_fd(self.fd)?;
         if !file.is_open_for(Want::Read) {
             return Err(EACCES);
         }
-        let end = self.offset.checked_add(self.length);
-        if end.is_none_or(|end| end > FILE_END) {
-            return Err(EOVERFLOW);
-        }
-        file.verify(Want::Read, self.offset, self.length)?;
+        verify(&file, Want::Read, self.offset, self.length)?;
         Ok(file)
     }
 
     /// The delta of a region at page 0.
     fn delta(self) -> u64 {
-        self.offset >> crate::portable::interval::PAGE_SHIFT
+        self.offset >> PAGE_SHIFT
     }
+}
+
+/// `EOVERFLOW` if the bytes are beyond any file, or what security modules say.
+/// May sleep.
+fn verify(file: &HeldFile, want: Want, offset: u64, length: u64) -> Result {
+    let end = offset.checked_add(length);
+    if end.is_none_or(|end| end > FILE_END) {
+        return Err(EOVERFLOW);
+    }
+    file.verify(want, offset, length)
 }
 
 impl Backing {
@@ -85,7 +94,7 @@ impl Backing {
             return Err(ENODEV);
         }
         let writing = if protection.allows(Access::Write) {
-            file.verify(Want::Write, range.offset, range.length)?;
+            verify(&file, Want::Write, range.offset, range.length)?;
             Writing::Needed
         } else {
             Writing::IfAllowed
@@ -120,6 +129,24 @@ impl Backing {
             }
         }
         moved
+    }
+
+    /// Asks for more pages of the file, those that would stand at `pages` of the
+    /// space, as MAP does. `EOVERFLOW` if they are beyond any file, and what
+    /// security modules say. May sleep.
+    pub(crate) fn verify(&self, pages: Interval, protection: Protection) -> Result {
+        let offset = self.file_page(pages.start()) << PAGE_SHIFT;
+        let length = pages.pages() << PAGE_SHIFT;
+        match self {
+            Self::Anon => Ok(()),
+            Self::Shared { memfd, .. } => {
+                if protection.allows(Access::Write) {
+                    verify(memfd.file(), Want::Write, offset, length)?;
+                }
+                verify(memfd.file(), Want::Read, offset, length)
+            }
+            Self::Private { file, .. } => verify(file, Want::Read, offset, length),
+        }
     }
 
     /// Whether a region with this backing may have `protection`.
@@ -158,18 +185,22 @@ impl Backing {
         }
     }
 
-    /// Whether there is anything to [`release`](Self::release).
-    pub(crate) fn holds_file(&self) -> bool {
-        matches!(self, Self::Shared { .. })
+    /// Gives up what the region of this backing holds of its file, to be called
+    /// once the region is removed and its pages are discarded. Returns what is
+    /// to be thawed then. Without it, that is done when the region is freed, a
+    /// moment later.
+    pub(crate) fn give_up(&self) -> Option<Unheld> {
+        match self {
+            Self::Shared { memfd, .. } => memfd.give_up(),
+            Self::Anon | Self::Private { .. } => None,
+        }
     }
 
-    /// Gives up what the region of this backing holds of its file: to be called
-    /// once the region is removed and its pages are discarded. Without it, that
-    /// is done when the region is freed, a moment later. May sleep; the caller
-    /// holds nothing that a fault takes.
+    /// As `give_up`, and thaws it. May sleep; the caller holds nothing that a
+    /// fault takes.
     pub(crate) fn release(&self) {
-        if let Self::Shared { memfd, .. } = self {
-            memfd.release();
+        if let Some(unheld) = self.give_up() {
+            unheld.thaw();
         }
     }
 }

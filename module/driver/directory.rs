@@ -20,7 +20,7 @@ use kernel::{
 use super::live::{self, Live};
 use crate::{
     kern::{
-        commit_lock::{CommitLock, Guard},
+        mutex::{Guard, Mutex},
         page_ref::PageRef,
         rcu_arc::RcuArc,
         rcu_xarray::RcuXArray,
@@ -88,7 +88,7 @@ enum Content {
 #[pin_data]
 pub(crate) struct Leaf {
     #[pin]
-    slots: CommitLock<Slots>,
+    slots: Mutex<Slots>,
     /// A bit for each slot that is not empty. Written under the commit lock;
     /// read without it as a hint, to allocate outside the lock.
     present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
@@ -108,7 +108,7 @@ impl Leaf {
             reserved: 0,
         };
         let leaf = pin_init!(Self {
-            slots <- CommitLock::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
+            slots <- Mutex::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
             present: [const { Atomic::new(0) }; LEAF_PAGES / WORD_BITS],
             live: Live::new(),
         });
@@ -214,6 +214,12 @@ fn slots_of(index: usize, range: Interval) -> (usize, usize) {
     (from as usize, to as usize)
 }
 
+/// The end of what the leaf at `index` has of `range`: behind the range is what
+/// others may still have to remove.
+fn end_of(index: usize, range: Interval) -> u64 {
+    (((index + 1) << LEAF_SHIFT) as u64).min(range.end())
+}
+
 /// The leaf and the slot of a page.
 pub(crate) fn position(page: usize) -> (usize, usize) {
     (page >> LEAF_SHIFT, page & (LEAF_PAGES - 1))
@@ -273,22 +279,23 @@ impl Directory {
         mut zap: impl FnMut(u64, u64),
         mut done: impl FnMut(u64, u64),
     ) {
-        let last = position(range.last() as usize).0;
-        let mut next = position(range.start() as usize).0;
-        while let Some((index, leaf)) = self.leaves.find(next, last) {
+        for (index, leaf) in self.leaves_of(range) {
             let removed = self.remove_leaf(index, &leaf, range, &mut zap);
-            next = index + 1;
-            // Behind the range is what others may still have to remove.
-            done(((next << LEAF_SHIFT) as u64).min(range.end()), removed);
+            done(end_of(index, range), removed);
         }
+        done(range.end(), 0);
     }
 
     /// Calls `zap` for pieces of `range` (first page, number of pages) that hold
-    /// pages, behind whatever faults have installed of them. May sleep.
-    pub(crate) fn for_each_present(&self, range: Interval, mut zap: impl FnMut(u64, u64)) {
-        let last = position(range.last() as usize).0;
-        let mut next = position(range.start() as usize).0;
-        while let Some((index, leaf)) = self.leaves.find(next, last) {
+    /// pages, behind whatever faults have installed of them, and `done` as
+    /// `remove` does. May sleep.
+    pub(crate) fn for_each_present(
+        &self,
+        range: Interval,
+        mut zap: impl FnMut(u64, u64),
+        done: &mut impl FnMut(u64),
+    ) {
+        for (index, leaf) in self.leaves_of(range) {
             let (from, to) = slots_of(index, range);
             let base = (index << LEAF_SHIFT) as u64;
             // Passing through the lock, as in `remove_leaf`.
@@ -296,8 +303,21 @@ impl Directory {
             if let Some((first, last)) = bounds {
                 zap(base + first as u64, (last - first + 1) as u64);
             }
-            next = index + 1;
+            done(end_of(index, range));
         }
+        done(range.end());
+    }
+
+    /// The leaves that have pages of `range`, in ascending order. May sleep
+    /// between one and the next.
+    fn leaves_of(&self, range: Interval) -> impl Iterator<Item = (usize, RcuArc<Leaf>)> + '_ {
+        let last = position(range.last() as usize).0;
+        let mut next = position(range.start() as usize).0;
+        core::iter::from_fn(move || {
+            let found = self.leaves.find(next, last)?;
+            next = found.0 + 1;
+            Some(found)
+        })
     }
 
     fn remove_leaf(
@@ -325,8 +345,8 @@ impl Directory {
         removed
     }
 
-    /// A leaf goes with its last page, or if it gets none. It leaves the directory before its lock is
-    /// released: who finds it dead then finds another, or none.
+    /// A leaf goes with its last page, or if it gets none. It leaves the directory
+    /// before its lock is released: who finds it dead then finds another, or none.
     pub(crate) fn bury_if_empty(
         &self,
         index: usize,

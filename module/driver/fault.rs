@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 use super::{
-    backing::{Backing, NewPage, Source},
+    backing::{NewPage, Source},
     directory::{position, Leaf, LockedLeaf, SpacePage},
     space::Space,
     stats::Counter,
@@ -135,10 +135,9 @@ impl Space {
     }
 
     /// Brings `page`, which the caller has locked, into the space, but into no page
-    /// table; `backing` is its region's. May sleep.
-    pub(crate) fn bring(&self, page: u64, backing: &Backing) -> Result {
-        let source = backing.source(page);
-        self.fill_page(page as usize, &source, Access::Read, |_| Ok(()))
+    /// table; `source` is its region's. May sleep.
+    pub(crate) fn bring(&self, page: u64, source: &Source) -> Result {
+        self.fill_page(page as usize, source, Access::Read, |_| Ok(()))
             .map_err(Failure::errno)
     }
 

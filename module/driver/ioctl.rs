@@ -139,9 +139,10 @@ impl UserArgument {
     }
 
     /// Reads the structure, lets `operation` change it, and writes it back if
-    /// that succeeds.
+    /// that succeeds. Whether it can be written is tried before.
     fn update<T: Versioned + Default>(&self, operation: impl FnOnce(&mut T) -> Result) -> Result {
         let mut value = self.read()?;
+        self.write(&value)?;
         operation(&mut value)?;
         self.write(&value)
     }

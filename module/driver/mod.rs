@@ -9,9 +9,9 @@
 //!    calls the fault handler)
 //! 2. `Space::lock`
 //! 3. a leaf's commit lock, or what the page cache of a file takes to read a
-//!    page: `invalidate_lock`, a folio's lock
-//! 4. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks; the
-//!    spin lock of the tree in `Space::regions`
+//!    page: `invalidate_lock`, a folio's lock; or the mutex of the tree in
+//!    `Space::regions`
+//! 4. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
 //!
 //! Nobody who holds 2 or 3 touches user memory or takes 0 or 1: ioctl arguments are
 //! copied in before and results out after. Memory is allocated under each of

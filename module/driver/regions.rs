@@ -3,12 +3,14 @@
 //! The regions of a space, in canonical form: no two that touch have the same
 //! attributes.
 //!
-//! A change stores a run of pages at a time, under the tree's spin lock, which
-//! is held for a bounded number of regions. A store may fail for want of memory;
-//! an operation allows that of its first store only.
+//! A change stores a run of pages at a time, with the tree locked, for a bounded
+//! number of regions. A store may fail for want of memory or of room; an
+//! operation allows that of its first store only.
 
 use kernel::{
+    c_str,
     prelude::*,
+    static_lock_class,
     sync::{
         atomic::{Atomic, Relaxed},
         rcu,
@@ -19,7 +21,7 @@ use super::region::{Attributes, Region};
 use crate::{
     kern::{
         rcu_arc::RcuArc,
-        rcu_maple::{Entry, Locked, RcuMaple, Removed, StoreError},
+        rcu_maple::{Allowance, Entry, Locked, Place, RcuMaple, Removed},
     },
     portable::{
         interval::Interval,
@@ -34,6 +36,9 @@ pub(crate) struct Regions {
     tree: RcuMaple<Region>,
     /// How many there may be.
     limit: Atomic<usize>,
+    /// How many of these are kept for changes that have begun. Only used with the
+    /// tree locked.
+    reserved: Atomic<usize>,
 }
 
 /// What a store may do if it does not succeed at once.
@@ -41,6 +46,8 @@ pub(crate) struct Regions {
 pub(crate) enum Effort {
     /// Fail: nothing has been changed so far.
     MayFail,
+    /// As `MayFail`, but only for want of memory: there is [`Room`].
+    HasRoom,
     /// Go on until it is done.
     MustSucceed,
 }
@@ -54,12 +61,29 @@ pub(crate) struct Stored {
     pub(crate) removed: Removed<Region>,
 }
 
+/// Room for some regions more, until it is dropped.
+pub(crate) struct Room<'a> {
+    regions: &'a Regions,
+    more: usize,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if self.more != 0 {
+            let _tree = self.regions.tree.lock();
+            let reserved = self.regions.reserved.load(Relaxed);
+            self.regions.reserved.store(reserved - self.more, Relaxed);
+        }
+    }
+}
+
 impl Regions {
     /// None, of at most `limit`.
     pub(crate) fn new(limit: u64) -> impl PinInit<Self> {
         pin_init!(Self {
-            tree <- RcuMaple::new(),
+            tree <- RcuMaple::new(c_str!("Regions::tree"), static_lock_class!()),
             limit: Atomic::new(limit as usize),
+            reserved: Atomic::new(0),
         })
     }
 
@@ -86,38 +110,31 @@ impl Regions {
         }
     }
 
+    /// Keeps room for so many regions more, or `ENOMEM`. May sleep.
+    pub(crate) fn reserve(&self, more: usize) -> Result<Room<'_>> {
+        if more != 0 {
+            let _tree = self.tree.lock();
+            let reserved = self.reserved.load(Relaxed) + more;
+            if self.len() + reserved > self.limit() as usize {
+                return Err(ENOMEM);
+            }
+            self.reserved.store(reserved, Relaxed);
+        }
+        Ok(Room {
+            regions: self,
+            more,
+        })
+    }
+
     /// What `show` makes of the region of `page`.
     pub(crate) fn at<R>(&self, page: u64, show: impl FnOnce(&Region) -> R) -> Option<R> {
         let rcu = rcu::read_lock();
         self.tree.get(page as usize, &rcu).map(show)
     }
 
-    /// The part in `range` of the first region that overlaps it. Of what others
-    /// may change meanwhile it is what stood there a moment ago.
-    ///
-    /// With the tree locked, for a neighbour's change may put another region in
-    /// its place and release what it holds: a copy made then would hold nothing.
-    pub(crate) fn first_in(&self, range: Interval) -> Option<Piece<Attributes>> {
-        let tree = self.tree.lock();
-        let entry = tree.find(range.start() as usize, range.last() as usize)?;
-        Some(Piece {
-            interval: interval(&entry).intersect(range)?,
-            attributes: entry.value.attributes.clone(),
-        })
-    }
-
-    /// The parts of all regions in `range`, which the caller has locked.
-    pub(crate) fn pieces(&self, range: Interval) -> impl Iterator<Item = Piece<Attributes>> + '_ {
-        let mut rest = Some(range);
-        core::iter::from_fn(move || {
-            let piece = self.first_in(rest?)?;
-            rest = range.above(piece.interval.end());
-            Some(piece)
-        })
-    }
-
     /// What `show` makes of the first region that overlaps `range`. With the tree
-    /// locked, since RCU readers may see the bounds of an interval half changed.
+    /// locked: RCU readers may see the bounds of an interval half changed, and
+    /// what they find may have given up what it holds. May sleep.
     pub(crate) fn find<R>(
         &self,
         range: Interval,
@@ -128,31 +145,82 @@ impl Regions {
         Some(show(interval(&entry), entry.value))
     }
 
-    /// The lowest free interval of so many pages in `range`, a moment ago.
+    /// The parts of all regions in `range`, which the caller has locked. May sleep.
+    pub(crate) fn pieces(&self, range: Interval) -> impl Iterator<Item = Piece<Attributes>> + '_ {
+        let mut rest = Some(range);
+        core::iter::from_fn(move || {
+            let todo = rest?;
+            let piece = self.find(todo, |whole, region| {
+                Some(Piece {
+                    interval: whole.intersect(todo)?,
+                    attributes: region.attributes.clone(),
+                })
+            })??;
+            rest = range.above(piece.interval.end());
+            Some(piece)
+        })
+    }
+
+    /// Shows the parts of all regions in `range` one by one, until `look` fails.
+    /// May sleep.
+    pub(crate) fn walk(
+        &self,
+        range: Interval,
+        mut look: impl FnMut(Interval, &Attributes) -> Result,
+    ) -> Result {
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            let looked = self.find(todo, |whole, region| {
+                let part = whole.intersect(todo).unwrap_or(todo);
+                look(part, &region.attributes).map(|()| part.end())
+            });
+            rest = match looked {
+                Some(end) => range.above(end?),
+                None => None,
+            };
+        }
+        Ok(())
+    }
+
+    /// The first two regions that overlap `range`, as they were at one moment. May
+    /// sleep.
+    pub(crate) fn first_two(&self, range: Interval) -> [Option<Interval>; 2] {
+        let tree = self.tree.lock();
+        let from = |range: Interval| {
+            let entry = tree.find(range.start() as usize, range.last() as usize)?;
+            Some(interval(&entry))
+        };
+        let first = from(range);
+        let rest = first.and_then(|first| range.above(first.end()));
+        [first, rest.and_then(from)]
+    }
+
+    /// The lowest free interval of so many pages in `range`, a moment ago. May sleep.
     pub(crate) fn find_gap(&self, pages: u64, range: Interval) -> Option<Interval> {
         let (min, max) = (range.start() as usize, range.last() as usize);
         let first = self.tree.lock().find_gap(pages as usize, min, max)? as u64;
         Interval::new(first, first + pages)
     }
 
-    /// Puts `new` in `range`, which the caller has locked, if nothing is there.
-    /// Returns whether that was so. `ENOMEM`. May sleep.
-    pub(crate) fn insert(&self, range: Interval, new: &RcuArc<Region>) -> Result<bool> {
-        let mut filled = true;
-        self.attempt(Effort::MayFail, |tree, limit| {
-            filled = tree.find(range.start() as usize, range.last() as usize).is_none();
-            match filled {
-                true => store_joined(tree, range, new, limit).map(drop),
-                false => Ok(()),
-            }
-        })?;
-        Ok(filled)
+    /// Puts `new` in `range`, which the caller has locked, if nothing is there;
+    /// `None` if something is. `ENOMEM`. May sleep.
+    pub(crate) fn insert(&self, range: Interval, new: &RcuArc<Region>) -> Result<Option<Stored>> {
+        let mut tree = self.tree.lock();
+        if tree.find(range.start() as usize, range.last() as usize).is_some() {
+            return Ok(None);
+        }
+        self.store_joined(&mut tree, range, new, Effort::MayFail).map(Some)
     }
 
     /// Removes what stands in `range`, which the caller has locked, or in the
     /// first part of it. `ENOMEM` if it may fail. May sleep.
     pub(crate) fn remove(&self, range: Interval, effort: Effort) -> Result<Stored> {
-        self.attempt(effort, |tree, limit| store(tree, range, None, limit))
+        let place = Place {
+            first: range.start() as usize,
+            last: range.last() as usize,
+            may_end_before: range.last() as usize,
+        };
+        self.store(&mut self.tree.lock(), place, None, effort)
     }
 
     /// Puts `new` in place of what stands in `run`, which the caller has locked,
@@ -164,58 +232,46 @@ impl Regions {
         new: &RcuArc<Region>,
         effort: Effort,
     ) -> Result<Stored> {
-        self.attempt(effort, |tree, limit| store_joined(tree, run, new, limit))
+        self.store_joined(&mut self.tree.lock(), run, new, effort)
     }
 
-    /// Calls `store` with the tree locked until it has memory enough.
-    fn attempt<R>(
+    /// Stores `new` in `run`, and as far as its like reaches beside it.
+    fn store_joined(
         &self,
+        tree: &mut Locked<'_, Region>,
+        run: Interval,
+        new: &RcuArc<Region>,
         effort: Effort,
-        mut store: impl FnMut(&mut Locked<'_, Region>, usize) -> Result<R, StoreError>,
-    ) -> Result<R> {
-        let limit = match effort {
-            Effort::MayFail => self.limit.load(Relaxed),
-            Effort::MustSucceed => usize::MAX,
+    ) -> Result<Stored> {
+        let below = run.start().checked_sub(1).and_then(|page| piece_at(tree, page));
+        let above = piece_at(tree, run.end());
+        let whole = plan::joined(&piece(run, new), below.as_ref(), above.as_ref());
+        let place = Place {
+            first: whole.start() as usize,
+            last: whole.last() as usize,
+            may_end_before: run.last() as usize,
         };
-        loop {
-            let stored = store(&mut self.tree.lock(), limit);
-            match (stored, effort) {
-                (Ok(done), _) => return Ok(done),
-                (Err(StoreError::Full), _) => return Err(ENOMEM),
-                (Err(StoreError::NoMemory), Effort::MayFail) => RcuMaple::<Region>::get_memory()?,
-                (Err(StoreError::NoMemory), Effort::MustSucceed) => {
-                    RcuMaple::<Region>::get_memory_nofail()
-                }
-            }
-        }
+        self.store(tree, place, Some(new), effort)
     }
-}
 
-/// Stores `new` in `run`, and as far as its like reaches beside it.
-fn store_joined(
-    tree: &mut Locked<'_, Region>,
-    run: Interval,
-    new: &RcuArc<Region>,
-    limit: usize,
-) -> Result<Stored, StoreError> {
-    let below = run.start().checked_sub(1).and_then(|page| piece_at(tree, page));
-    let above = piece_at(tree, run.end());
-    let whole = plan::joined(&piece(run, new), below.as_ref(), above.as_ref());
-    store(tree, whole, Some(new), limit)
-}
-
-fn store(
-    tree: &mut Locked<'_, Region>,
-    interval: Interval,
-    new: Option<&RcuArc<Region>>,
-    limit: usize,
-) -> Result<Stored, StoreError> {
-    let (first, last) = (interval.start() as usize, interval.last() as usize);
-    let (last, removed) = tree.store(first, last, new, limit)?;
-    Ok(Stored {
-        end: last as u64 + 1,
-        removed,
-    })
+    fn store(
+        &self,
+        tree: &mut Locked<'_, Region>,
+        place: Place,
+        new: Option<&RcuArc<Region>>,
+        effort: Effort,
+    ) -> Result<Stored> {
+        let max = match effort {
+            Effort::MayFail => (self.limit() as usize).saturating_sub(self.reserved.load(Relaxed)),
+            Effort::HasRoom | Effort::MustSucceed => usize::MAX,
+        };
+        let nofail = effort == Effort::MustSucceed;
+        let (last, removed) = tree.store(place, new, Allowance { max, nofail })?;
+        Ok(Stored {
+            end: last as u64 + 1,
+            removed,
+        })
+    }
 }
 
 fn piece_at<'a>(tree: &'a Locked<'_, Region>, page: u64) -> Option<Piece<&'a Attributes>> {

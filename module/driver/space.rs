@@ -103,10 +103,10 @@ impl Space {
     }
 
     /// Takes the entries of the pages of `range` out of every window; the pages
-    /// stay. May sleep.
-    pub(crate) fn revoke(&self, range: Interval) {
-        self.directory
-            .for_each_present(range, |first, pages| self.zap(first, pages));
+    /// stay. `done` is called as by `discard`. May sleep.
+    pub(crate) fn revoke(&self, range: Interval, done: &mut impl FnMut(u64)) {
+        let zap = |first, pages| self.zap(first, pages);
+        self.directory.for_each_present(range, zap, done);
     }
 
     pub(crate) fn zap(&self, first: u64, pages: u64) {

@@ -161,7 +161,7 @@ impl SpaceLock {
     /// `EINTR`. May sleep.
     pub(crate) fn write_if_no_writer<R>(
         &self,
-        range: Interval,
+        range: impl Into<Pages>,
         change: impl FnOnce() -> R,
     ) -> Result<Option<R>> {
         if self.policy() != Policy::Range {

@@ -32,7 +32,7 @@
 //! `inode_lock`, then [`FROZEN`]. write(2) to a memfd reads its source, which
 //! may take a fault and all that a fault takes, with `inode_lock` held. So who
 //! holds anything that a fault takes must not take it: [`Hold::new`] and
-//! [`Hold::release`] are for callers that hold nothing; all others drop the
+//! [`Unheld::thaw`] are for callers that hold nothing; all others drop the
 //! [`Hold`], and the work is done later, by [`Thaw`].
 
 use kernel::{
@@ -274,6 +274,11 @@ impl Hold {
         &self.memfd
     }
 
+    /// The file it was made with.
+    pub(crate) fn file(&self) -> &HeldFile {
+        &self.file
+    }
+
     /// Whether pages may be written through this hold.
     pub(crate) fn may_write(&self) -> bool {
         self.may_write
@@ -284,31 +289,19 @@ impl Hold {
         self.file.is_same_open(&other.file) && self.may_write == other.may_write
     }
 
-    /// Gives the hold up. If it was the last, the memfd is thawed when this
-    /// returns, or a moment later if a fatal signal ends the wait for its inode.
-    /// May sleep, as [`Hold::new`]; the caller holds nothing that a fault takes.
+    /// Gives the hold up, in any context. Returns the memfd if that was the last.
     ///
     /// Others may still look at the hold, to no use, until it is dropped.
-    pub(crate) fn release(&self) {
-        if self.give_up() {
-            match LockedInode::lock_killable(&self.memfd.file) {
-                Ok(inode) => self.memfd.thaw_if_unheld(&inode),
-                Err(_) => self.memfd.clone().thaw_later(0),
-            }
-        }
-    }
-
-    /// Whether that was the last hold on the memfd.
-    fn give_up(&self) -> bool {
+    pub(crate) fn give_up(&self) -> Option<Unheld> {
         // Relaxed: only who gives it up matters here.
         if !self.holds.xchg(false, Relaxed) {
-            return false;
+            return None;
         }
         if self.may_write {
             // SAFETY: By the type invariants `mapping_map_writable()` was called.
             unsafe { bindings::faultline_mapping_unmap_writable(self.file.inode()) };
         }
-        self.memfd.unhold()
+        self.memfd.unhold().then(|| Unheld(Some(self.memfd.clone())))
     }
 
     /// `EPERM` if the memfd is sealed.
@@ -331,9 +324,10 @@ fn may_write(inode: &LockedInode<'_>, file: &Memfd, writing: Writing) -> Result<
 }
 
 impl Clone for Hold {
-    /// A hold of its own; of one that was released, a released one.
+    /// A hold of its own. The caller knows that `self` is not given up meanwhile.
     fn clone(&self) -> Self {
         let holds = self.holds.load(Relaxed) && self.memfd.hold_if_held();
+        kernel::warn_on!(!holds);
         // INVARIANT: Just counted, and called.
         Self {
             memfd: self.memfd.clone(),
@@ -347,8 +341,33 @@ impl Clone for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.give_up() {
-            self.memfd.clone().thaw_later(0);
+        drop(self.give_up());
+    }
+}
+
+/// A memfd that nobody held any more when the last hold was given up.
+///
+/// May be dropped in any context; then it is thawed a moment later.
+pub(crate) struct Unheld(Option<Arc<FrozenMemfd>>);
+
+impl Unheld {
+    /// Thaws it, unless it is held again: when this returns, or a moment later
+    /// if a fatal signal ends the wait for its inode. May sleep, as [`Hold::new`];
+    /// the caller holds nothing that a fault takes.
+    pub(crate) fn thaw(mut self) {
+        let Some(memfd) = self.0.take() else { return };
+        let locked = LockedInode::lock_killable(&memfd.file);
+        match locked {
+            Ok(inode) => memfd.thaw_if_unheld(&inode),
+            Err(_) => self.0 = Some(memfd.clone()),
+        }
+    }
+}
+
+impl Drop for Unheld {
+    fn drop(&mut self) {
+        if let Some(memfd) = self.0.take() {
+            memfd.thaw_later(0);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! module is in here, but for one call in `driver/device.rs`.
 
 pub(crate) mod bindings;
-pub(crate) mod commit_lock;
+pub(crate) mod mutex;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;

@@ -6,14 +6,18 @@
 //!
 //! A module that uses this must call `rcu_barrier()` before it goes.
 
-use core::{mem::offset_of, ops::Deref, ptr::NonNull};
+use core::{
+    mem::{offset_of, ManuallyDrop},
+    ops::Deref,
+    ptr::NonNull,
+};
 
 use kernel::{
     alloc::{AllocError, Flags, KBox},
     bindings,
     prelude::*,
     sync::{
-        atomic::{Acquire, Relaxed},
+        atomic::Relaxed,
         Refcount,
     },
     types::Opaque,
@@ -112,14 +116,17 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         Self { inner }
     }
 
-    /// Whether this is the only reference left, so that there will be no others.
-    ///
-    /// Only RCU readers that have found the object before may still look at it.
-    pub(crate) fn is_last(&self) -> bool {
-        // SAFETY: By the type invariants.
-        let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
-        // Acquire: pairs with the release in `drop` of the others.
-        refcount.as_atomic().load(Acquire) == 1
+    /// Gives up the reference, as dropping it does; if it was the last, `last` is
+    /// called with the object first. Only RCU readers that have found the object
+    /// before may still look at it then.
+    pub(crate) fn put(self, last: impl FnOnce(&T)) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: By the type invariants, and it is not dropped.
+        if unsafe { this.unref() } {
+            last(&this);
+            // SAFETY: By the type invariants, and no reference is left.
+            unsafe { Inner::free_later(this.inner) }
+        }
     }
 
     /// The pointer that [`RcuArc::into_raw`] would give, without giving up the reference.
@@ -154,6 +161,21 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     }
 }
 
+impl<T> RcuArc<T> {
+    /// Whether that was the last reference.
+    ///
+    /// # Safety
+    ///
+    /// This object is not used again, except to look at `T` and to free it if
+    /// that was the last.
+    unsafe fn unref(&self) -> bool {
+        // A release, and an acquire for the last: everything done through any
+        // reference comes before what is done to it then.
+        // SAFETY: By the type invariants.
+        unsafe { &(*self.inner.as_ptr()).refcount }.dec_and_test()
+    }
+}
+
 impl<T> Clone for RcuArc<T> {
     fn clone(&self) -> Self {
         // SAFETY: By the type invariants.
@@ -175,11 +197,8 @@ impl<T> Deref for RcuArc<T> {
 
 impl<T> Drop for RcuArc<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        let refcount = unsafe { &(*self.inner.as_ptr()).refcount };
-        // A release, and an acquire for the last: everything done through any
-        // reference comes before the destructor.
-        if refcount.dec_and_test() {
+        // SAFETY: It goes.
+        if unsafe { self.unref() } {
             // SAFETY: By the type invariants, and no reference is left.
             unsafe { Inner::free_later(self.inner) }
         }

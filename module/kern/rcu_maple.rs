@@ -4,25 +4,33 @@
 //!
 //! C header: [`include/linux/maple_tree.h`](srctree/include/linux/maple_tree.h)
 //!
-//! `kernel::maple_tree` needs the tree's lock to look anything up. Here look-ups
-//! take no lock, and an object may stand in several intervals of the index
+//! `kernel::maple_tree` needs the tree's lock to look anything up. Here an object
+//! is looked up under RCU, and it may stand in several intervals of the index
 //! space: what a store leaves of an interval that it cuts keeps its object. So
 //! every change is a single store.
+//!
+//! The lock is a mutex, under which the memory of a store is allocated: a tree
+//! says how many nodes a store takes only as long as nothing else is stored.
 
-use core::{marker::PhantomData, ptr};
+use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
 
 use kernel::{
     bindings as c,
     error::to_result,
     prelude::*,
+    str::CStr,
     sync::{
         atomic::{Atomic, Relaxed},
-        rcu,
+        rcu, LockClassKey,
     },
-    types::{NotThreadSafe, Opaque},
+    types::Opaque,
 };
 
-use super::{bindings, rcu_arc::RcuArc};
+use super::{
+    bindings,
+    mutex::{Guard, Mutex},
+    rcu_arc::RcuArc,
+};
 
 /// An object found in the tree, and the interval of indices it stands in.
 #[derive(Clone, Copy)]
@@ -31,16 +39,18 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) first: usize,
     /// The last index, inclusive.
     pub(crate) last: usize,
-    /// The object, valid as long as the RCU read section, or the tree's lock, lasts.
+    /// The object, valid as long as the tree's lock is held.
     pub(crate) value: &'g T,
 }
 
-/// How many intervals one store overwrites at most.
+/// How many intervals one store overwrites at most, but for one at the end: see
+/// [`Place`].
 const BATCH: usize = 32;
 
 /// References to all objects that stood in an interval that was overwritten,
 /// be it in parts.
-pub(crate) struct Removed<T>([Option<RcuArc<T>>; BATCH]);
+#[must_use = "the last reference to an object may be among them"]
+pub(crate) struct Removed<T>([Option<RcuArc<T>>; BATCH + 1]);
 
 impl<T> Removed<T> {
     /// Whether nothing was overwritten.
@@ -54,23 +64,37 @@ impl<T> Removed<T> {
     }
 }
 
-/// Why nothing was stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoreError {
-    /// There would be more intervals than allowed.
-    Full,
-    /// The tree has no memory ready; see [`RcuMaple::get_memory`].
-    NoMemory,
+/// Where something is to be stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The first index.
+    pub(crate) first: usize,
+    /// The last index, inclusive.
+    pub(crate) last: usize,
+    /// A store that would overwrite too many intervals ends before one that
+    /// begins at most here; at most one may begin between here and `last`.
+    pub(crate) may_end_before: usize,
+}
+
+/// What a store may do.
+#[derive(Clone, Copy)]
+pub(crate) struct Allowance {
+    /// As many intervals there may be, if there are more than before.
+    pub(crate) max: usize,
+    /// Wait for memory for as long as it takes.
+    pub(crate) nofail: bool,
 }
 
 /// # Invariants
 ///
-/// - `tree` is an initialised tree in RCU mode, which is only written with its
-///   lock held. An entry came from [`RcuArc::into_raw`] and owns the reference,
+/// - `tree` is an initialised tree in RCU mode, which is only written with
+///   `lock` held. An entry came from [`RcuArc::into_raw`] and owns the reference,
 ///   one for each interval.
 /// - `len` is the number of intervals, and only written with the lock held.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
+    #[pin]
+    lock: Mutex<()>,
     #[pin]
     tree: Opaque<c::maple_tree>,
     len: Atomic<usize>,
@@ -83,13 +107,18 @@ unsafe impl<T: Send + Sync + 'static> Send for RcuMaple<T> {}
 unsafe impl<T: Send + Sync + 'static> Sync for RcuMaple<T> {}
 
 impl<T: Send + Sync + 'static> RcuMaple<T> {
-    /// An empty tree.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
+    /// An empty tree, whose lock is known to lockdep as `name` with class `key`.
+    pub(crate) fn new(
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
+        pin_init!(&this in Self {
+            lock <- Mutex::new((), name, key),
             // INVARIANT: Initialised here, without entries.
-            // SAFETY: `tree` is valid for writing.
-            tree <- Opaque::ffi_init(|tree| unsafe {
-                c::mt_init_flags(tree, c::MT_FLAGS_ALLOC_RANGE | c::MT_FLAGS_USE_RCU)
+            // SAFETY: `tree` is valid for writing, and `lock`, initialised before it, lives as
+            // long and at the same place.
+            tree <- Opaque::ffi_init(move |tree| unsafe {
+                bindings::faultline_maple_init(tree, (*this.as_ptr()).lock.as_raw())
             }),
             len: Atomic::new(0),
             _owns: PhantomData,
@@ -110,37 +139,13 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
         unsafe { found.cast::<T>().as_ref() }
     }
 
-    /// The object that stands at `index`, or else the next above it that
-    /// begins at or below `last`.
-    pub(crate) fn find<'g>(
-        &self,
-        index: usize,
-        last: usize,
-        _rcu: &'g rcu::Guard,
-    ) -> Option<Entry<'g, T>> {
-        let (first, last, value) = self.find_raw(index, last)?;
-        Some(Entry {
-            first,
-            last,
-            // SAFETY: An entry is an object, which is not freed before the read section ends.
-            value: unsafe { &*value },
-        })
-    }
-
-    /// The tree's spin lock. Nothing sleeps while it is held.
+    /// Waits for the tree's lock. May sleep, while others allocate memory.
     pub(crate) fn lock(&self) -> Locked<'_, T> {
-        // SAFETY: It is initialised.
-        unsafe { c::spin_lock(self.spin_lock()) };
-        // INVARIANT: Just taken.
+        // INVARIANT: It is the lock of this tree.
         Locked {
             tree: self,
-            _task: NotThreadSafe,
+            _held: self.lock.lock(),
         }
-    }
-
-    fn spin_lock(&self) -> *mut c::spinlock_t {
-        // SAFETY: By the type invariants.
-        unsafe { &raw mut (*self.tree.get()).__bindgen_anon_1.ma_lock }
     }
 
     /// `MA_STATE()`
@@ -158,29 +163,6 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
             ..Default::default()
         }
     }
-
-    fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
-        let mut mas = self.state(index, index);
-        let _rcu = rcu::read_lock();
-        // SAFETY: `mas` is initialised as MA_STATE() does, and used in one RCU read section.
-        let found = unsafe { c::mas_find(&mut mas, last) };
-        (!found.is_null()).then_some((mas.index, mas.last, found.cast()))
-    }
-
-    /// Sees to it that a store finds memory: a tree without a lock of its own is
-    /// filled and emptied, which leaves its nodes where this CPU gets its next
-    /// ones from. `ENOMEM`. May sleep.
-    pub(crate) fn get_memory() -> Result {
-        // SAFETY: No requirements.
-        to_result(unsafe { bindings::faultline_maple_get_nodes(false) })
-    }
-
-    /// As `get_memory`, and waits until there is memory.
-    pub(crate) fn get_memory_nofail() {
-        // SAFETY: No requirements.
-        let had = unsafe { bindings::faultline_maple_get_nodes(true) };
-        kernel::warn_on!(had != 0);
-    }
 }
 
 /// A tree whose lock is held.
@@ -190,20 +172,27 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
 /// This task holds the lock of `tree`.
 pub(crate) struct Locked<'a, T: Send + Sync + 'static> {
     tree: &'a RcuMaple<T>,
-    _task: NotThreadSafe,
+    _held: Guard<'a, ()>,
 }
 
 impl<T: Send + Sync + 'static> Locked<'_, T> {
     /// The object that stands at `index`, or else the next above it that
     /// begins at or below `last`.
     pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
-        let (first, last, value) = self.tree.find_raw(index, last)?;
+        let (first, last, value) = self.find_raw(index, last)?;
         Some(Entry {
             first,
             last,
             // SAFETY: The lock is held, and borrowed as long as the entry.
             value: unsafe { &*value },
         })
+    }
+
+    fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
+        let mut mas = self.tree.state(index, index);
+        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
+        let found = unsafe { c::mas_find(&mut mas, last) };
+        (!found.is_null()).then_some((mas.index, mas.last, found.cast()))
     }
 
     /// The first of the lowest `size` free indices within `[min, max]`.
@@ -214,27 +203,26 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         found.ok().map(|()| mas.index)
     }
 
-    /// Puts `new`, or nothing, in place of what is at `[first, last]`, or at as
-    /// many of its first intervals as a store may overwrite. Returns the last
-    /// index that is done, and what was overwritten. If there would be more
-    /// intervals than before, and more than `max`, or no memory, nothing is changed.
+    /// Puts `new`, or nothing, in place of what is at `place`, or at as many of
+    /// its first intervals as a store may overwrite. Returns the last index that
+    /// is done, and what was overwritten. `ENOMEM`, also if there would be more
+    /// intervals than allowed; then nothing is changed. May sleep.
     pub(crate) fn store(
         &mut self,
-        first: usize,
-        last: usize,
+        place: Place,
         new: Option<&RcuArc<T>>,
-        max: usize,
-    ) -> Result<(usize, Removed<T>), StoreError> {
-        let old = self.overwritten(first, last);
+        allowance: Allowance,
+    ) -> Result<(usize, Removed<T>)> {
+        let old = self.overwritten(place);
         let len = self.tree.len();
         let len_behind = len + usize::from(new.is_some()) + usize::from(old.splits) - old.covered();
-        if len_behind > len && len_behind > max {
-            return Err(StoreError::Full);
+        if len_behind > len && len_behind > allowance.max {
+            return Err(ENOMEM);
         }
         if new.is_some() || old.count != 0 {
             // The part above the range stands in an interval of its own then.
             let second = old.splits.then(|| old.reference(0));
-            self.store_raw(first, old.last, new.cloned())?;
+            self.store_raw(place.first, old.last, new.cloned(), allowance.nofail)?;
             core::mem::forget(second);
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
@@ -242,12 +230,13 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         Ok((old.last, old.into_removed()))
     }
 
-    /// What a store to `[first, last]` overwrites.
-    fn overwritten(&self, first: usize, last: usize) -> Overwritten<T> {
+    /// What a store to `place` overwrites.
+    fn overwritten(&self, place: Place) -> Overwritten<T> {
+        let Place { first, last, .. } = place;
         let mut old = Overwritten::new(last);
         let mut index = first;
-        while let Some((from, to, object)) = self.tree.find_raw(index, last) {
-            if old.count == BATCH {
+        while let Some((from, to, object)) = self.find_raw(index, last) {
+            if old.count >= BATCH && from <= place.may_end_before {
                 // Not this one: the store ends before it.
                 old.last = from - 1;
                 break;
@@ -269,24 +258,25 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         first: usize,
         last: usize,
         new: Option<RcuArc<T>>,
-    ) -> Result<(), StoreError> {
+        nofail: bool,
+    ) -> Result {
         let mut mas = self.tree.state(first, last);
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
         // SAFETY: The lock is held until the store is done.
-        to_result(unsafe { c::mas_preallocate(&mut mas, raw, c::GFP_NOWAIT | c::__GFP_NOWARN) })
-            .map_err(|_| StoreError::NoMemory)?;
+        let preallocate = |mas: &mut c::ma_state| {
+            to_result(unsafe { bindings::faultline_maple_preallocate(mas, raw, nofail) })
+        };
+        let mut had_memory = preallocate(&mut mas);
+        while nofail && had_memory.is_err() {
+            kernel::warn_on!(true);
+            had_memory = preallocate(&mut mas);
+        }
+        had_memory?;
         // The reference is the entry's now.
         core::mem::forget(new);
         // SAFETY: The lock is held, and `mas` has the memory for this very store.
         unsafe { c::mas_store_prealloc(&mut mas, raw) };
         Ok(())
-    }
-}
-
-impl<T: Send + Sync + 'static> Drop for Locked<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        unsafe { c::spin_unlock(self.tree.spin_lock()) };
     }
 }
 
@@ -297,7 +287,7 @@ impl<T: Send + Sync + 'static> Drop for Locked<'_, T> {
 /// The first `count` of `objects` are entries of the tree, and the flag says
 /// whether the store covers the whole interval of it.
 struct Overwritten<T> {
-    objects: [(*mut T, bool); BATCH],
+    objects: [(*mut T, bool); BATCH + 1],
     count: usize,
     /// The last index that is stored to.
     last: usize,
@@ -308,7 +298,7 @@ struct Overwritten<T> {
 impl<T: Send + Sync + 'static> Overwritten<T> {
     fn new(last: usize) -> Self {
         Self {
-            objects: [(ptr::null_mut(), false); BATCH],
+            objects: [(ptr::null_mut(), false); BATCH + 1],
             count: 0,
             last,
             splits: false,
@@ -323,16 +313,14 @@ impl<T: Send + Sync + 'static> Overwritten<T> {
     /// One more reference to an object.
     fn reference(&self, number: usize) -> RcuArc<T> {
         // SAFETY: By the type invariants; the entry keeps its reference, so none is dropped here.
-        let entry = core::mem::ManuallyDrop::new(unsafe {
-            RcuArc::from_raw(self.objects[number].0)
-        });
+        let entry = ManuallyDrop::new(unsafe { RcuArc::from_raw(self.objects[number].0) });
         RcuArc::clone(&entry)
     }
 
     /// The references of entries that are gone, and copies of those of entries
     /// of which a part is left.
     fn into_removed(self) -> Removed<T> {
-        let mut removed = Removed([const { None }; BATCH]);
+        let mut removed = Removed([const { None }; BATCH + 1]);
         for (number, slot) in removed.0.iter_mut().enumerate().take(self.count) {
             *slot = Some(match self.objects[number] {
                 // SAFETY: By the type invariants, and the entry is gone.
@@ -347,8 +335,9 @@ impl<T: Send + Sync + 'static> Overwritten<T> {
 #[pinned_drop]
 impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
+        let locked = self.lock();
         let mut index = 0;
-        while let Some((_, last, object)) = self.find_raw(index, usize::MAX) {
+        while let Some((_, last, object)) = locked.find_raw(index, usize::MAX) {
             // SAFETY: Nobody else uses the tree; the entry's reference, which is not used again.
             drop(unsafe { RcuArc::from_raw(object) });
             match last.checked_add(1) {
@@ -356,7 +345,7 @@ impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
                 None => break,
             }
         }
-        // SAFETY: By the type invariants; it only frees nodes.
-        unsafe { c::mtree_destroy(self.tree.get()) };
+        // SAFETY: By the type invariants; it only frees nodes. The lock is held.
+        unsafe { c::__mt_destroy(self.tree.get()) };
     }
 }

@@ -173,20 +173,15 @@ void faultline_xa_init(struct xarray *xa)
 	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
 }
 
-int faultline_maple_get_nodes(bool nofail)
+void faultline_maple_init(struct maple_tree *tree, struct mutex *lock)
 {
-	gfp_t gfp = nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL;
-	struct maple_tree tree;
-	unsigned long index;
-	int ret = 0;
+	mt_init_flags(tree, MT_FLAGS_ALLOC_RANGE | MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	mt_set_external_lock(tree, lock);
+}
 
-	mt_init(&tree);
-
-	/* More nodes than a store to a tree of any height asks for. */
-	for (index = 0; index < 512 && !ret; index++)
-		ret = mtree_store(&tree, index, xa_mk_value(index), gfp);
-	mtree_destroy(&tree);
-	return ret;
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail)
+{
+	return mas_preallocate(mas, entry, nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL);
 }
 
 int faultline_percpu_counter_init(struct percpu_counter *counter)
@@ -447,7 +442,7 @@ struct page *faultline_read_page(struct file *file, pgoff_t index)
 			return folio_file_page(folio, index);
 		}
 	} while ((error == -EEXIST || error == AOP_TRUNCATED_PAGE) && !fatal_signal_pending(current));
-	return ERR_PTR(error < 0 ? error : -EINTR);
+	return ERR_PTR(error == -EEXIST || error > 0 ? -EINTR : error);
 }
 
 void faultline_module_get(void)

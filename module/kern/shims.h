@@ -71,11 +71,10 @@ u64 faultline_live_sum(unsigned int kind);
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 
-/*
- * Fills a maple tree and empties it again: its nodes are then what this CPU
- * allocates next, also where it may not wait. 0 or, unless nofail, -ENOMEM.
- */
-int faultline_maple_get_nodes(bool nofail);
+/* An empty tree of ranges in RCU mode, which is only written with lock held. */
+void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
+/* mas_preallocate(), which with nofail waits for memory for as long as it takes. */
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail);
 
 /* percpu_counter_init() */
 int faultline_percpu_counter_init(struct percpu_counter *counter);

@@ -35,10 +35,11 @@ pub struct Run<A> {
 }
 
 /// The runs of a range whose `pieces`, in ascending order and clipped to the
-/// range, get the attributes that `change` makes of theirs.
-pub fn runs<A: Clone + PartialEq>(
+/// range, get the attributes that `change` makes of theirs; it says whether they
+/// are others.
+pub fn runs<A: PartialEq>(
     pieces: impl Iterator<Item = Piece<A>>,
-    change: impl Fn(&A) -> A,
+    change: impl Fn(&mut A) -> bool,
 ) -> impl Iterator<Item = Run<A>> {
     let mut pieces = pieces.map(move |piece| changed(piece, &change)).peekable();
     core::iter::from_fn(move || {
@@ -51,15 +52,9 @@ pub fn runs<A: Clone + PartialEq>(
     })
 }
 
-fn changed<A: PartialEq>(piece: Piece<A>, change: &impl Fn(&A) -> A) -> Run<A> {
-    let attributes = change(&piece.attributes);
-    Run {
-        is_new: attributes != piece.attributes,
-        piece: Piece {
-            interval: piece.interval,
-            attributes,
-        },
-    }
+fn changed<A>(mut piece: Piece<A>, change: &impl Fn(&mut A) -> bool) -> Run<A> {
+    let is_new = change(&mut piece.attributes);
+    Run { piece, is_new }
 }
 
 /// Whether `next` is part of the region that `piece` is the end of.
@@ -147,7 +142,44 @@ mod tests {
             self.0 = all;
         }
 
-        fn apply(&mut self, range: Interval, request: Request) {
+        /// As a store to the tree that overwrites at most so many regions that begin
+        /// in the run, and one behind it. Returns the page up to which it is done.
+        fn store_batch(
+            &mut self,
+            run: Interval,
+            whole: Interval,
+            attributes: Option<Attributes>,
+            batch: usize,
+        ) -> u64 {
+            let starts = self.0.iter().map(|region| region.interval);
+            let overwritten = starts.filter(|interval| interval.intersect(whole).is_some());
+            let end = overwritten
+                .skip(batch)
+                .map(|interval| interval.start())
+                .find(|start| *start <= run.last())
+                .unwrap_or(whole.end());
+            self.store(whole.below(end).unwrap(), attributes);
+            end
+        }
+
+        /// As `Space::store_all`.
+        fn store_all(&mut self, run: Interval, attributes: Option<Attributes>, batch: usize) {
+            let mut rest = Some(run);
+            while let Some(todo) = rest {
+                let whole = attributes.map_or(todo, |attributes| {
+                    let below = todo.start().checked_sub(1).and_then(|page| self.at(page));
+                    let above = self.at(todo.end());
+                    let piece = Piece {
+                        interval: todo,
+                        attributes,
+                    };
+                    joined(&piece, below.as_ref(), above.as_ref())
+                });
+                rest = run.above(self.store_batch(todo, whole, attributes, batch));
+            }
+        }
+
+        fn apply(&mut self, range: Interval, request: Request, batch: usize) {
             let whole = |attributes| Run {
                 piece: Piece {
                     interval: range,
@@ -156,22 +188,19 @@ mod tests {
                 is_new: true,
             };
             let planned: Vec<_> = match request {
-                Request::Unmap => return self.store(range, None),
+                Request::Unmap => return self.store_all(range, None, batch),
                 Request::Map(attributes) => [whole(attributes)].into(),
                 Request::Protect(set) => {
                     let pieces = self.in_range(range);
-                    runs(pieces.into_iter(), |old| protect(*old, set)).collect()
+                    let change = |old: &mut Attributes| {
+                        let before = core::mem::replace(old, protect(*old, set));
+                        before != *old
+                    };
+                    runs(pieces.into_iter(), change).collect()
                 }
             };
             for run in planned.iter().filter(|run| run.is_new) {
-                let interval = run.piece.interval;
-                let below = interval
-                    .start()
-                    .checked_sub(1)
-                    .and_then(|page| self.at(page));
-                let above = self.at(interval.end());
-                let whole = joined(&run.piece, below.as_ref(), above.as_ref());
-                self.store(whole, Some(run.piece.attributes));
+                self.store_all(run.piece.interval, Some(run.piece.attributes), batch);
             }
         }
     }
@@ -247,7 +276,7 @@ mod tests {
                 1 => Request::Protect(random(2) as u8),
                 _ => Request::Map(random(4) as u8),
             };
-            regions.apply(range, request);
+            regions.apply(range, request, 2 + random(8) as usize);
             apply_to_pages(&mut pages, range, request);
             assert_eq!(regions.0, canonical(&pages), "after {range:?} {request:?}");
         }
@@ -257,11 +286,12 @@ mod tests {
         #[test]
         fn regions_are_those_of_the_pages_and_canonical(
             changes in proptest::collection::vec((range(), request()), 0..64),
+            batch in 2..8usize,
         ) {
             let mut regions = Regions::default();
             let mut pages = [None; PAGES as usize];
             for (range, request) in changes {
-                regions.apply(range, request);
+                regions.apply(range, request, batch);
                 apply_to_pages(&mut pages, range, request);
                 prop_assert_eq!(&regions.0, &canonical(&pages), "after {:?} {:?}", range, request);
             }
@@ -274,9 +304,9 @@ mod tests {
         ) {
             let mut regions = Regions::default();
             for (range, request) in changes {
-                regions.apply(range, request);
+                regions.apply(range, request, usize::MAX);
             }
-            let same = runs(regions.in_range(range).into_iter(), |old| *old);
+            let same = runs(regions.in_range(range).into_iter(), |_| false);
             for run in same {
                 prop_assert!(!run.is_new, "{:?}", run);
             }

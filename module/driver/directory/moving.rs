@@ -8,7 +8,10 @@
 use kernel::{alloc::KVVec, prelude::*};
 
 use super::{position, slots_of, Content, Directory, Leaf, LEAF_PAGES, LEAF_SHIFT};
-use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
+use crate::{
+    kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
+    portable::interval::Interval,
+};
 
 /// All the memory that a move takes.
 ///
@@ -26,8 +29,8 @@ pub(crate) struct Move<'a> {
 }
 
 impl Directory {
-    /// Gets ready to move the pages of `from` to `to` and behind. `ENOMEM`. May
-    /// sleep.
+    /// Gets ready to move the pages of `from` to `to` and behind. `ENOMEM`, `EINTR`.
+    /// May sleep.
     pub(crate) fn prepare_move(&self, from: Interval, to: u64) -> Result<Move<'_>> {
         let mut planned = Move {
             directory: self,
@@ -40,16 +43,22 @@ impl Directory {
                 GFP_KERNEL_ACCOUNT,
             )?,
         };
-        let mut failed = Ok(());
-        self.for_each_present(from, |first, pages| {
-            let to = planned.to_of(first);
-            let (low, _) = position(to as usize);
-            let (high, _) = position((to + pages - 1) as usize);
-            for index in low..=high {
-                failed = failed.and_then(|()| planned.reserve(index));
+        for (index, leaf) in self.leaves_of(from) {
+            if fatal_signal_pending() {
+                return Err(EINTR);
             }
-        });
-        failed.map(|()| planned)
+            let (low, high) = slots_of(index, from);
+            let bounds = leaf.lock().present_bounds(low, high);
+            if let Some((first, last)) = bounds {
+                let base = (index << LEAF_SHIFT) as u64;
+                let (low, _) = position(planned.to_of(base + first as u64) as usize);
+                let (high, _) = position(planned.to_of(base + last as u64) as usize);
+                for index in low..=high {
+                    planned.reserve(index)?;
+                }
+            }
+        }
+        Ok(planned)
     }
 }
 
@@ -82,15 +91,12 @@ impl Move<'_> {
     /// moved, as in [`Directory::remove`]. May sleep.
     pub(crate) fn carry_out(mut self, mut zap: impl FnMut(u64, u64)) -> u64 {
         let directory = self.directory;
-        let last = position(self.from.last() as usize).0;
-        let mut next = position(self.from.start() as usize).0;
         let mut moved = 0;
-        while let Some((index, leaf)) = directory.leaves.find(next, last) {
+        for (index, leaf) in directory.leaves_of(self.from) {
             let taken = self.take(index, &leaf, &mut zap);
             if let Some((first, slots)) = taken {
                 moved += self.put(first, slots);
             }
-            next = index + 1;
         }
         moved
     }

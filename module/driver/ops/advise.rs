@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::super::{space::Space, stats::Counter};
+use super::super::{directory::LEAF_PAGES, space::Space, stats::Counter};
 use crate::{kern::task::fatal_signal_pending, portable::interval::Interval};
 
 impl Space {
@@ -12,7 +12,7 @@ impl Space {
     /// if there is a hole, `EINTR`. May sleep.
     pub(in super::super) fn discard_pages(&self, range: Interval) -> Result {
         self.lock.write(range, |held| {
-            self.must_be_covered(range)?;
+            self.must_be_covered(range, |_| Ok(()))?;
             self.discard(range, &mut |page| held.done_below(page));
             Ok(())
         })?;
@@ -24,13 +24,14 @@ impl Space {
     /// hole, and then before the first page), `EFAULT`, `EIO`, `EINTR`. May sleep.
     pub(in super::super) fn populate(&self, range: Interval) -> Result {
         self.lock.read(range, |held| {
-            self.must_be_covered(range)?;
-            for piece in self.regions.pieces(range) {
-                for page in piece.interval.start()..piece.interval.end() {
-                    if fatal_signal_pending() {
-                        return Err(EINTR);
-                    }
-                    self.bring(page, &piece.attributes.backing)?;
+            self.must_be_covered(range, |_| Ok(()))?;
+            for page in range.start()..range.end() {
+                if fatal_signal_pending() {
+                    return Err(EINTR);
+                }
+                let source = self.regions.at(page, |region| region.attributes.backing.source(page));
+                self.bring(page, &source.ok_or(ENOMEM)?)?;
+                if (page + 1) % LEAF_PAGES as u64 == 0 {
                     held.done_below(page + 1);
                 }
             }
@@ -38,21 +39,5 @@ impl Space {
         })??;
         self.stats.count(Counter::Advises);
         Ok(())
-    }
-
-    /// `ENOMEM` if there is a hole in `range`, which the caller has locked.
-    fn must_be_covered(&self, range: Interval) -> Result {
-        let mut next = range.start();
-        for piece in self.regions.pieces(range) {
-            if piece.interval.start() != next {
-                break;
-            }
-            next = piece.interval.end();
-        }
-        if next == range.end() {
-            Ok(())
-        } else {
-            Err(ENOMEM)
-        }
     }
 }

@@ -2,41 +2,47 @@
 
 //! Regions that a change has removed, and the files that they hold.
 //!
-//! A file is given up only when no lock is held: see the lock order. So regions
-//! are kept until the change is over, and what they hold is given up then rather
-//! than a grace period later: who unmaps a memfd may resize it at once.
+//! What a region holds of its file is given up with the last reference to it,
+//! rather than a grace period later: who unmaps a memfd may resize it at once. The
+//! rest of it takes the inode's lock, for which no other may be held: see the lock
+//! order. So it is left until the change is over.
 
-use kernel::{alloc::KVVec, prelude::*};
+use kernel::{
+    alloc::{flags::__GFP_NOWARN, KVVec},
+    prelude::*,
+};
 
 use super::super::region::Region;
-use crate::kern::{rcu_arc::RcuArc, rcu_maple::Removed};
+use crate::kern::{frozen::Unheld, rcu_arc::RcuArc, rcu_maple::Removed};
 
 /// To be dropped when no lock is held. May sleep then.
-pub(super) struct Gone(KVVec<RcuArc<Region>>);
+pub(super) struct Gone(KVVec<Unheld>);
 
 impl Gone {
     pub(super) const fn new() -> Self {
         Self(KVVec::new())
     }
 
-    /// Keeps what holds a file. The pages of the regions are discarded.
+    /// Takes regions whose pages are in no window any more.
     pub(super) fn add(&mut self, removed: Removed<Region>) {
-        for region in removed.into_iter() {
-            if region.attributes.backing.holds_file() {
-                // If there is no memory, the file is given up a moment later.
-                let _ = self.0.push(region, GFP_KERNEL_ACCOUNT);
+        removed.into_iter().for_each(|region| self.put(region));
+    }
+
+    /// Takes a reference, which may be the last.
+    pub(super) fn put(&mut self, region: RcuArc<Region>) {
+        region.put(|region| {
+            if let Some(unheld) = region.attributes.backing.give_up() {
+                // If there is no memory, it is dropped here, and thawed a moment later.
+                let _ = self.0.push(unheld, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
             }
-        }
+        });
     }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        while let Some(region) = self.0.pop() {
-            // Others are of what a change has left of it.
-            if region.is_last() {
-                region.attributes.backing.release();
-            }
+        while let Some(unheld) = self.0.pop() {
+            unheld.thaw();
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     super::{
         region::{Attributes, Region},
         regions::Effort,
-        space::{Space, SPACE_PAGES},
+        space::Space,
         stats::Counter,
     },
     gone::Gone,
@@ -63,24 +63,27 @@ impl Space {
         };
         let mut gone = Gone::new();
         self.lock.write(range, |held| {
-            if !may_replace && self.regions.first_in(range).is_some() {
+            if !may_replace && self.regions.find(range, |_, _| ()).is_some() {
                 return Err(EEXIST);
             }
             let region = request.region_at(range.start())?;
             let effort = &mut Effort::MayFail;
-            let done = |page| held.done_below(page);
-            self.replace_regions(range, &region, effort, &mut gone, done)
+            self.store_all(range, Some(region), effort, &mut gone, |gone, part, removed| {
+                self.discard_removed(part, removed, gone, &mut |page| held.done_below(page));
+            })
         })?;
         Ok(range.start())
     }
 
     fn map_lowest(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<u64> {
+        let mut gone = Gone::new();
         loop {
-            let insert = || self.insert_lowest(request, hint, pages);
+            let insert = || self.insert_lowest(request, hint, pages, &mut gone);
             if let Some(first) = self.lock.write_if_global(insert)? {
                 return first;
             }
-            if let Some(first) = self.insert_in_gap(request, hint, pages)? {
+            let fill = |gap| self.fill_gap(gap, request, &mut gone);
+            if let Some(first) = self.fill_a_gap(hint, pages, |gap| Ok(gap.into()), fill)? {
                 return Ok(first);
             }
         }
@@ -93,55 +96,27 @@ impl Space {
         request: &MapRequest,
         hint: u64,
         pages: u64,
+        gone: &mut Gone,
     ) -> Result<u64> {
         loop {
             let gap = self.lowest_gap(hint, pages)?;
-            if self.fill_gap(gap, request)? {
+            if self.fill_gap(gap, request, gone)? {
                 return Ok(gap.start());
             }
         }
     }
 
-    /// Puts the region in the lowest free interval that no other change is busy
-    /// with, a few of them tried; then waits for the lowest of all. `None` if
-    /// the interval was taken meanwhile, or the policy has changed.
-    fn insert_in_gap(
-        &self,
-        request: &MapRequest,
-        hint: u64,
-        pages: u64,
-    ) -> Result<Option<u64>> {
-        let mut from = hint;
-        for step in BUSY_GAP_STEPS {
-            let gap = self.lowest_gap(from, pages)?;
-            let fill = || self.fill_gap(gap, request);
-            match self.lock.write_if_no_writer(gap, fill)? {
-                Some(filled) => return Ok(filled?.then_some(gap.start())),
-                None => from = gap.start().saturating_add(pages.saturating_mul(step)),
-            }
-        }
-        let gap = self.lowest_gap(hint, pages)?;
-        let filled = self.lock.write(gap, |_| self.fill_gap(gap, request))?;
-        Ok(filled.then_some(gap.start()))
-    }
-
     /// Whether the gap, which the caller has locked, was one still; it has the
     /// region now.
-    fn fill_gap(&self, gap: Interval, request: &MapRequest) -> Result<bool> {
-        self.regions.insert(gap, &request.region_at(gap.start())?)
-    }
-
-    /// The lowest free interval from `from` on, or else from 0 on. `ENOMEM` if
-    /// there is none, as for mmap(2).
-    pub(super) fn lowest_gap(&self, from: u64, pages: u64) -> Result<Interval> {
-        let lowest = |min: u64| {
-            let range = Interval::new(min, SPACE_PAGES)?;
-            self.regions.find_gap(pages, range)
+    fn fill_gap(&self, gap: Interval, request: &MapRequest, gone: &mut Gone) -> Result<bool> {
+        let region = request.region_at(gap.start())?;
+        let stored = self.regions.insert(gap, &region);
+        gone.put(region);
+        let Some(stored) = stored? else {
+            return Ok(false);
         };
-        lowest(from).or_else(|| lowest(0)).ok_or(ENOMEM)
+        // Its like beside it, whose pages stay.
+        gone.add(stored.removed);
+        Ok(true)
     }
 }
-
-/// How far beyond a free interval that another change is busy with the next is
-/// looked for, in its lengths: that change may be a large one.
-const BUSY_GAP_STEPS: [u64; 4] = [1, 1 << 8, 1 << 16, 1 << 24];

@@ -6,6 +6,7 @@
 //! its first change.
 
 mod advise;
+mod gap;
 mod gone;
 mod map;
 mod protect;
@@ -20,13 +21,48 @@ use kernel::prelude::*;
 
 use self::gone::Gone;
 use super::{
-    region::Region,
-    regions::{Effort, Stored},
+    region::{Attributes, Region},
+    regions::Effort,
     space::Space,
 };
-use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
+use crate::{
+    kern::{rcu_arc::RcuArc, rcu_maple::Removed, task::fatal_signal_pending},
+    portable::interval::Interval,
+};
 
 impl Space {
+    /// Puts `new`, or nothing, in place of all regions of `range`. `stored` is
+    /// called with each part of it as soon as it is stored, and with what stood
+    /// there and beside it. The caller has locked the range, but `stored` may let
+    /// others into the part. `ENOMEM` if it may fail. May sleep.
+    fn store_all(
+        &self,
+        range: Interval,
+        mut new: Option<RcuArc<Region>>,
+        effort: &mut Effort,
+        gone: &mut Gone,
+        mut stored: impl FnMut(&mut Gone, Interval, Removed<Region>),
+    ) -> Result {
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            // A part joins the one before it, unless others, who were let in
+            // there, have put something else in its place.
+            let done = match &new {
+                Some(new) => self.regions.replace(todo, new, *effort)?,
+                None => self.regions.remove(todo, *effort)?,
+            };
+            *effort = Effort::MustSucceed;
+            rest = range.above(done.end);
+            if rest.is_none() {
+                // Before others can remove it: theirs is to be the last reference.
+                new.take().into_iter().for_each(|new| gone.put(new));
+            }
+            let part = todo.below(done.end).unwrap_or(todo);
+            stored(gone, part, done.removed);
+        }
+        Ok(())
+    }
+
     /// Removes all regions of `range`, to `gone`, and discards their pages. `done`
     /// is called with the page up to which that is done. `ENOMEM` if it may fail.
     /// May sleep.
@@ -35,78 +71,66 @@ impl Space {
         range: Interval,
         effort: &mut Effort,
         gone: &mut Gone,
-        mut done: impl FnMut(u64),
+        done: &mut impl FnMut(u64),
     ) -> Result {
-        let mut rest = Some(range);
-        while let Some(todo) = rest {
-            let stored = self.regions.remove(todo, *effort)?;
-            rest = range.above(stored.end);
-            *effort = Effort::MustSucceed;
-            self.discard_stored(todo, stored, gone, &mut done);
-        }
-        Ok(())
+        self.store_all(range, None, effort, gone, |gone, part, removed| {
+            self.discard_removed(part, removed, gone, done);
+        })
     }
 
-    /// Puts `new` in place of all regions of `range` and discards their pages, as
-    /// `remove_regions`.
-    fn replace_regions(
+    /// Discards the pages of what has been removed from `part`.
+    fn discard_removed(
         &self,
-        range: Interval,
-        new: &RcuArc<Region>,
-        effort: &mut Effort,
-        gone: &mut Gone,
-        mut done: impl FnMut(u64),
-    ) -> Result {
-        let mut rest = Some(range);
-        while let Some(todo) = rest {
-            // It joins what it has of the range already, unless others, who were
-            // let in there, have put something else in its place.
-            let stored = self.regions.replace(todo, new, *effort)?;
-            rest = range.above(stored.end);
-            *effort = Effort::MustSucceed;
-            self.discard_stored(todo, stored, gone, &mut done);
-        }
-        Ok(())
-    }
-
-    /// Discards the pages of what has been overwritten of `todo`.
-    fn discard_stored(
-        &self,
-        todo: Interval,
-        stored: Stored,
+        part: Interval,
+        removed: Removed<Region>,
         gone: &mut Gone,
         done: &mut impl FnMut(u64),
     ) {
         // Where there was no region there are no pages.
-        if !stored.removed.is_empty() {
-            if let Some(part) = todo.below(stored.end) {
-                self.discard(part, done);
-            }
+        if removed.is_empty() {
+            done(part.end());
+        } else {
+            self.discard(part, done);
         }
-        gone.add(stored.removed);
+        gone.add(removed);
     }
 
-    /// How many regions reach beyond the start or the end of `range`: so many
-    /// more there may be when it gets others.
-    fn cuts(&self, range: Interval) -> usize {
-        let reaches = |page, beyond| {
-            let at = Interval::new(page, page + 1)?;
-            self.regions.find(at, |whole, _| whole.contains(beyond))
-        };
-        let below = range.start().checked_sub(1);
-        let cut_below = below.and_then(|page| reaches(range.start(), page));
-        let cut_above = reaches(range.last(), range.end());
-        let cuts = [cut_below, cut_above];
-        cuts.iter().filter(|cut| **cut == Some(true)).count()
-    }
-
-    /// `ENOMEM` if there is no room for so many regions more. (What is stored at
-    /// once is counted exactly then.)
-    fn must_have_room(&self, more: usize) -> Result {
-        if more == 0 || self.regions.len() + more <= self.regions.limit() as usize {
+    /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or what
+    /// `allow` says of a region of it: what comes first. `EINTR`. May sleep.
+    fn must_be_covered(
+        &self,
+        range: Interval,
+        allow: impl Fn(&Attributes) -> Result,
+    ) -> Result {
+        let mut next = range.start();
+        self.regions.walk(range, |part, attributes| {
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            if part.start() != next {
+                return Err(ENOMEM);
+            }
+            next = part.end();
+            allow(attributes)
+        })?;
+        if next == range.end() {
             Ok(())
         } else {
             Err(ENOMEM)
         }
+    }
+
+    /// Whether a change that begins or ends at the start of `page` cuts a region.
+    /// The caller has locked a page next to it.
+    fn is_cut_at(&self, page: u64) -> bool {
+        let below = page.checked_sub(1);
+        below.is_some_and(|below| self.is_in_one(below, page))
+    }
+
+    /// Whether one region has both pages, and all between them.
+    fn is_in_one(&self, first: u64, last: u64) -> bool {
+        let first = Interval::new(first, first + 1);
+        let found = first.and_then(|first| self.regions.find(first, |whole, _| whole));
+        found.is_some_and(|whole| whole.contains(last))
     }
 }

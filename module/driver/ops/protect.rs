@@ -4,18 +4,21 @@
 
 use kernel::{alloc::KVVec, prelude::*};
 
-use super::super::{
-    region::{Attributes, Region},
-    regions::Effort,
-    space::Space,
-    space_lock::Change,
-    stats::Counter,
+use super::{
+    super::{
+        region::{Attributes, Region},
+        regions::Effort,
+        space::Space,
+        space_lock::Change,
+        stats::Counter,
+    },
+    gone::Gone,
 };
 use crate::{
-    kern::rcu_arc::RcuArc,
+    kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
     portable::{
         interval::Interval,
-        plan::{self, Piece},
+        plan,
         protection::{Access, Protection},
     },
 };
@@ -29,74 +32,71 @@ struct Run {
 impl Space {
     /// Sets the protection of all regions of `range`. When it has returned, no CPU
     /// can do what the new one forbids. `ENOMEM` (also if there is a hole),
-    /// `EINTR`. May sleep.
+    /// `EACCES`, `EINTR`. May sleep.
     pub(in super::super) fn protect(&self, range: Interval, protection: Protection) -> Result {
+        let mut gone = Gone::new();
         self.lock.write(range, |held| {
-            self.must_allow(range, protection)?;
+            self.must_be_covered(range, |old| match old.backing.may_have(protection) {
+                true => Ok(()),
+                false => Err(EACCES),
+            })?;
             let runs = self.runs_with(range, protection)?;
-            if runs.len() > 1 {
-                self.must_have_room(self.cuts(range))?;
-            }
-            self.store_runs(&runs, held)
+            self.store_runs(runs, &mut gone, held)
         })?;
         self.stats.count(Counter::Protects);
         Ok(())
     }
 
-    /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or
-    /// `EACCES` if a region may not have the protection: what comes first.
-    fn must_allow(&self, range: Interval, protection: Protection) -> Result {
-        let mut next = range.start();
-        for piece in self.regions.pieces(range) {
-            if piece.interval.start() != next {
-                return Err(ENOMEM);
-            }
-            if !piece.attributes.backing.may_have(protection) {
-                return Err(EACCES);
-            }
-            next = piece.interval.end();
-        }
-        if next == range.end() {
-            Ok(())
-        } else {
-            Err(ENOMEM)
-        }
-    }
-
     /// What is to be stored, with all the memory it takes but the tree's.
     fn runs_with(&self, range: Interval, protection: Protection) -> Result<KVVec<Run>> {
-        let mut runs = KVVec::new();
-        let change = |old: &Attributes| Attributes {
-            protection,
-            backing: old.backing.clone(),
+        let change = |attributes: &mut Attributes| {
+            let old = core::mem::replace(&mut attributes.protection, protection);
+            old != protection
         };
+        let mut runs = KVVec::new();
         for run in plan::runs(self.regions.pieces(range), change) {
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
             if run.is_new {
-                let Piece {
-                    interval,
-                    attributes,
-                } = run.piece;
-                let region = Region::new(attributes)?;
-                runs.push(Run { interval, region }, GFP_KERNEL_ACCOUNT)?;
+                let run = Run {
+                    interval: run.piece.interval,
+                    region: Region::new(run.piece.attributes)?,
+                };
+                runs.push(run, GFP_KERNEL_ACCOUNT)?;
             }
         }
         Ok(runs)
     }
 
-    fn store_runs(&self, runs: &[Run], held: &mut Change<'_>) -> Result {
+    fn store_runs(
+        &self,
+        runs: KVVec<Run>,
+        gone: &mut Gone,
+        held: &mut Change<'_>,
+    ) -> Result {
+        // A single store counts exactly.
         let mut effort = Effort::MayFail;
-        for run in runs {
-            let mut end = run.interval.start();
-            while end < run.interval.end() {
-                let stored = self.regions.replace(run.interval, &run.region, effort)?;
-                end = stored.end;
-                effort = Effort::MustSucceed;
+        let _room = match &runs[..] {
+            [first, .., last] => {
+                effort = Effort::HasRoom;
+                let below = self.is_cut_at(first.interval.start());
+                let above = self.is_cut_at(last.interval.end());
+                Some(self.regions.reserve(usize::from(below) + usize::from(above))?)
             }
+            _ => None,
+        };
+        for Run { interval, region } in runs {
             // A fault that upgrades an entry looks at the region then.
-            if !run.region.attributes.protection.allows(Access::Write) {
-                self.revoke(run.interval);
-            }
-            held.done_below(run.interval.end());
+            let revokes = !region.attributes.protection.allows(Access::Write);
+            self.store_all(interval, Some(region), &mut effort, gone, |gone, part, removed| {
+                gone.add(removed);
+                if revokes {
+                    self.revoke(part, &mut |page| held.done_below(page));
+                } else {
+                    held.done_below(part.end());
+                }
+            })?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ impl Space {
             #[cfg(faultline_test_hooks)]
             delay();
             let effort = &mut Effort::MayFail;
-            self.remove_regions(range, effort, &mut gone, |page| held.done_below(page))
+            self.remove_regions(range, effort, &mut gone, &mut |page| held.done_below(page))
         })?;
         self.stats.count(Counter::Unmaps);
         Ok(())

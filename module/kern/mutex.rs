@@ -28,22 +28,22 @@ use super::bindings;
 ///
 /// `mutex` is initialised.
 #[pin_data]
-pub(crate) struct CommitLock<T> {
+pub(crate) struct Mutex<T> {
     #[pin]
     mutex: Opaque<kernel::bindings::mutex>,
     data: UnsafeCell<T>,
 }
 
 // SAFETY: As for `kernel::sync::Mutex`.
-unsafe impl<T: Send> Send for CommitLock<T> {}
+unsafe impl<T: Send> Send for Mutex<T> {}
 // SAFETY: As for `kernel::sync::Mutex`: the mutex serialises all access to `data`.
-unsafe impl<T: Send> Sync for CommitLock<T> {}
+unsafe impl<T: Send> Sync for Mutex<T> {}
 
 /// The lock, held until dropped, in the task that took it.
 #[must_use = "the lock is released immediately when the guard is unused"]
-pub(crate) struct Guard<'a, T>(&'a CommitLock<T>, NotThreadSafe);
+pub(crate) struct Guard<'a, T>(&'a Mutex<T>, NotThreadSafe);
 
-impl<T> CommitLock<T> {
+impl<T> Mutex<T> {
     /// A free lock, known to lockdep as `name` with class `key`.
     pub(crate) fn new(
         data: T,
@@ -58,6 +58,11 @@ impl<T> CommitLock<T> {
             }),
             data: UnsafeCell::new(data),
         })
+    }
+
+    /// The C lock, for what has to know it.
+    pub(super) fn as_raw(&self) -> *mut kernel::bindings::mutex {
+        self.mutex.get()
     }
 
     /// Waits for the lock. May sleep.
