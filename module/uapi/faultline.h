@@ -35,16 +35,16 @@
  *     [addr, addr + length) lies inside the space: EINVAL otherwise (a MAP
  *     without FIXED that does not fit is ENOMEM, as for mmap(2)).
  *   - A call that fails changes nothing in the space, except where EFAULT and
- *     WILLNEED say so. The structure is written back only by a call that
+ *     WILLNEED say so. The structure gets results only from a call that
  *     succeeds.
  *   - EINVAL: a structure shorter than the first version of it.
  *   - EACCES: a call that changes something, or mmap(2), on a descriptor that
  *     is not open for reading and writing.
  *   - mmap(2) of a window: EINVAL unless MAP_SHARED and inside the space, EPERM
  *     with PROT_EXEC (which mprotect(2) refuses with EACCES).
- *   - EFAULT: the structure could not be read or written. When the result of a
- *     successful MAP cannot be written back, the call reports EFAULT and the
- *     new region stays (QUERY finds it).
+ *   - EFAULT: the structure could not be read or written, which is tried before
+ *     anything is changed. If it cannot be written any more when the call has
+ *     succeeded (it may lie in what the call has unmapped), what was done stays.
  *   - EINTR: a fatal signal arrived while waiting. EBUSY never means a conflict.
  *   - ENOTTY: no such call.
  */
@@ -153,12 +153,12 @@ struct faultline_protect {
  * FIXED moves to new_addr. With equal lengths it moves every region of the old
  * range, of which there must be one at addr, and replaces what is where they go;
  * what is where a hole goes stays. In any other case what is left of the old
- * range lies in one region (shrinking in place: addr does).
+ * range lies in one region (shrinking in place: addr does). An interval that
+ * another call is busy with may be passed over, as by MAP.
  *
  * Errors: EINVAL (also: FIXED without MAYMOVE, or the old and the new range
- * overlap), EFAULT (no region at addr, or the range leaves it; also: the
- * structure could not be written back), ENOMEM (no room, too many regions, or
- * allocation), EOVERFLOW (growing: as MAP), EINTR.
+ * overlap), EFAULT (also: no region at addr, or the range leaves it), ENOMEM (no room, too many regions, or
+ * allocation), EOVERFLOW and what security modules say (growing: as MAP), EINTR.
  */
 #define FAULTLINE_REMAP_MAYMOVE	0x1
 #define FAULTLINE_REMAP_FIXED	0x2

@@ -278,9 +278,12 @@ fn remap_with_a_read_only_argument_changes_nothing() -> Outcome {
         let view = window(&arena.space, BASE + bytes(20), 1)?;
         put(&view, 0, &remap.words())?;
         arena.protect(20, 1, Prot::READ)?;
-        arena.refuses(libc::EFAULT, name, |arena| {
-            call_at(arena.space.as_fd(), faultline_remap::REQUEST, &view, 0)
-        })?;
+        let before = arena.shape()?;
+        let result = call_at(arena.space.as_fd(), faultline_remap::REQUEST, &view, 0);
+        fails(result, libc::EFAULT, name)?;
+        ensure_eq!(arena.shape()?, before, "{name}: regions");
+        // Its statistics are not as they were: the argument took faults.
+        ensure_eq!(arena.space.stats()?.remaps, 0, "{name}: REMAPs");
         Arena::holds(&arena.window, 0, 4, 5, name)?;
     }
     Ok(())
