@@ -17,7 +17,10 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
-use super::live::{self, Live};
+use super::{
+    live::{self, Live},
+    mistake::Mistake,
+};
 use crate::{
     kern::{
         mutex::{Guard, Mutex},
@@ -54,12 +57,15 @@ impl SpacePage {
     ///
     /// Not movable: nothing could migrate it.
     pub(crate) fn zeroed() -> Result<Self> {
-        let zero = if cfg!(faultline_busted_skip_zero) {
-            kernel::alloc::flags::__GFP_NOWARN
-        } else {
-            kernel::alloc::flags::__GFP_ZERO
+        let zero = match Mistake::SkipZero.is_made() {
+            true => kernel::alloc::flags::__GFP_NOWARN,
+            false => kernel::alloc::flags::__GFP_ZERO,
         };
-        Ok(Self::new(PageRef::alloc(GFP_KERNEL_ACCOUNT | zero)?))
+        let charged = match Mistake::SkipCharge.is_made() {
+            true => GFP_KERNEL,
+            false => GFP_KERNEL_ACCOUNT,
+        };
+        Ok(Self::new(PageRef::alloc(charged | zero)?))
     }
 
     pub(crate) fn page(&self) -> &PageRef {

@@ -23,6 +23,7 @@ mod directory;
 mod fault;
 mod ioctl;
 pub(crate) mod live;
+mod mistake;
 mod ops;
 pub(crate) mod policy;
 mod region;

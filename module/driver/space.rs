@@ -10,6 +10,7 @@ use kernel::{
 use super::{
     directory::Directory,
     live::{self, Live},
+    mistake::Mistake,
     policy::Policy,
     regions::Regions,
     space_lock::SpaceLock,
@@ -105,12 +106,20 @@ impl Space {
     /// Takes the entries of the pages of `range` out of every window; the pages
     /// stay. `done` is called as by `discard`. May sleep.
     pub(crate) fn revoke(&self, range: Interval, done: &mut impl FnMut(u64)) {
+        if Mistake::ProtectDiscards.is_made() {
+            return self.discard(range, done);
+        }
+        if Mistake::SkipRevoke.is_made() {
+            return done(range.end());
+        }
+        #[cfg(faultline_test_hooks)]
+        delay(param::delay_discard_ms());
         let zap = |first, pages| self.zap(first, pages);
         self.directory.for_each_present(range, zap, done);
     }
 
     pub(crate) fn zap(&self, first: u64, pages: u64) {
-        if !cfg!(faultline_busted_skip_zap) {
+        if !Mistake::SkipZap.is_made() {
             self.inode.unmap_pages(first, pages);
         }
     }

@@ -30,6 +30,13 @@ pub(crate) fn policy() -> &'static CStr {
     unsafe { CStr::from_char_ptr(bindings::faultline_param_policy()) }
 }
 
+/// The name of the mistake to be made, if any.
+#[cfg(faultline_busted)]
+pub(crate) fn busted() -> &'static CStr {
+    // SAFETY: A string that does not change while the module is loaded.
+    unsafe { CStr::from_char_ptr(bindings::faultline_param_busted()) }
+}
+
 /// How long each UNMAP sleeps while it holds the space's lock, in milliseconds.
 #[cfg(faultline_test_hooks)]
 pub(crate) fn delay_unmap_ms() -> u32 {

@@ -42,6 +42,17 @@ const char *faultline_param_policy(void)
 	return policy;
 }
 
+#ifdef faultline_busted
+static char *busted = "";
+module_param(busted, charp, 0444);
+MODULE_PARM_DESC(busted, "Test only: which mistake to make, see driver/mistake.rs");
+
+const char *faultline_param_busted(void)
+{
+	return busted;
+}
+#endif
+
 #ifdef faultline_test_hooks
 static unsigned int delay_unmap_ms;
 module_param(delay_unmap_ms, uint, 0644);

@@ -23,6 +23,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         rcu, LockClassKey,
     },
+    time::{delay::fsleep, Delta},
     types::Opaque,
 };
 
@@ -262,16 +263,18 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     ) -> Result {
         let mut mas = self.tree.state(first, last);
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
-        // SAFETY: The lock is held until the store is done.
-        let preallocate = |mas: &mut c::ma_state| {
-            to_result(unsafe { bindings::faultline_maple_preallocate(mas, raw, nofail) })
-        };
-        let mut had_memory = preallocate(&mut mas);
-        while nofail && had_memory.is_err() {
-            kernel::warn_on!(true);
-            had_memory = preallocate(&mut mas);
+        loop {
+            // SAFETY: The lock is held until the store is done.
+            let ret = unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, nofail) };
+            match to_result(ret) {
+                Err(_) if nofail => {
+                    // The list of nodes is not allocated with __GFP_NOFAIL, and this
+                    // may be a victim of the OOM killer.
+                    fsleep(Delta::from_millis(1));
+                }
+                had_memory => break had_memory?,
+            }
         }
-        had_memory?;
         // The reference is the entry's now.
         core::mem::forget(new);
         // SAFETY: The lock is held, and `mas` has the memory for this very store.

@@ -169,6 +169,7 @@ u64 faultline_param_max_pages(void);
 u64 faultline_param_total_pages(void);
 u64 faultline_param_max_regions(void);
 const char *faultline_param_policy(void);
+const char *faultline_param_busted(void);
 unsigned int faultline_param_delay_unmap_ms(void);
 unsigned int faultline_param_delay_discard_ms(void);
 unsigned int faultline_param_delay_fault_ms(void);

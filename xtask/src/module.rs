@@ -20,28 +20,28 @@ pub(crate) enum Variant {
     Plain,
     /// With hooks that tests use to stop at chosen points.
     TestHooks,
-    /// Wrong on purpose: UNMAP leaves pages in place.
-    BustedSkipZap,
-    /// Wrong on purpose: fresh pages are not zeroed.
-    BustedSkipZero,
+    /// With these hooks, and a parameter that makes it wrong on purpose.
+    Busted,
 }
 
 impl Variant {
     /// All there are.
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Plain,
-        Self::TestHooks,
-        Self::BustedSkipZap,
-        Self::BustedSkipZero,
-    ];
+    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::TestHooks, Self::Busted];
 
     /// The value of `FAULTLINE_CFG`.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Busted => "busted test_hooks",
+            other => other.cfg(),
+        }
+    }
+
+    /// What it is called.
     pub(crate) fn cfg(self) -> &'static str {
         match self {
             Self::Plain => "",
             Self::TestHooks => "test_hooks",
-            Self::BustedSkipZap => "busted_skip_zap",
-            Self::BustedSkipZero => "busted_skip_zero",
+            Self::Busted => "busted",
         }
     }
 
@@ -118,7 +118,7 @@ pub(crate) fn get(
         let mut args = vec![
             format!("M={}", sources.display()),
             format!("MO={}", out.display()),
-            format!("FAULTLINE_CFG={}", variant.cfg()),
+            format!("FAULTLINE_CFG={}", variant.words()),
         ];
         args.extend_from_slice(&kernel.make_args);
         args.push("modules".into());

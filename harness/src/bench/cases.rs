@@ -2,14 +2,16 @@
 //! What is measured: changes of regions, beside the same with the kernel's own
 //! memory.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::measure::rate;
-use crate::selftest::sys::memory::{Mapping, READ_WRITE};
-use crate::{PAGE_SIZE, Placement, Policy, Prot, Space};
+use crate::selftest::sys::memory::{Mapping, READ_WRITE, wait_for_grace_period};
+use crate::{Advice, PAGE_SIZE, Placement, Policy, Prot, Space};
 
 /// One figure.
 pub(super) struct Case {
@@ -25,8 +27,13 @@ pub(super) struct Case {
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+/// What a leaf of the page directory is for, in bytes.
+const LEAF: u64 = 2 * MIB;
 /// Where each thread works, in bytes from the one before.
 const APART: u64 = GIB;
+
+/// How long what a grace period has let go may take to be freed.
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// All cases; those of the same work are neighbours.
 pub(super) fn all() -> Vec<Case> {
@@ -71,6 +78,15 @@ pub(super) fn all() -> Vec<Case> {
         linux_unmap()
     }));
     cases.push(case("unmap 1 GiB populated", "range", "s", |_| unmap()));
+    cases.push(case("memory of a region", "100,000 regions", "B", |_| {
+        memory_of_regions()
+    }));
+    cases.push(case("memory of full leaves", "1 GiB", "%", |_| {
+        Ok(memory_of_leaves(PAGE_SIZE)? / GIB as f64 * 100.0)
+    }));
+    cases.push(case("memory of a leaf", "a page in each", "B", |_| {
+        Ok(memory_of_leaves(LEAF)? / (GIB / LEAF) as f64)
+    }));
     cases
 }
 
@@ -136,6 +152,43 @@ fn unmap() -> io::Result<f64> {
     let began = Instant::now();
     space.unmap(0, GIB)?;
     Ok(began.elapsed().as_secs_f64())
+}
+
+/// Bytes of kernel memory for each of many regions.
+fn memory_of_regions() -> io::Result<f64> {
+    const REGIONS: u64 = 100_000;
+    let before = objects()?;
+    let space = crowded(REGIONS)?;
+    let regions = objects()? - before;
+    drop(space);
+    Ok(regions / REGIONS as f64)
+}
+
+/// Bytes of kernel memory for a GiB with a page every `step` bytes, beside the
+/// pages. (No window: page tables are not ours.)
+fn memory_of_leaves(step: u64) -> io::Result<f64> {
+    let space = Space::open()?;
+    space.map(0, GIB, Prot::READ_WRITE, Placement::Fixed)?;
+    let before = objects()?;
+    for at in (0..GIB).step_by(step as usize) {
+        space.advise(at, PAGE_SIZE, Advice::WillNeed)?;
+    }
+    Ok(objects()? - before)
+}
+
+/// Bytes that the kernel's objects take, once what is freed later is freed.
+fn objects() -> io::Result<f64> {
+    wait_for_grace_period();
+    thread::sleep(SETTLE);
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let words = text
+        .lines()
+        .find(|line| line.starts_with("Slab:"))
+        .and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = words
+        .and_then(|word| word.parse().ok())
+        .ok_or(io::ErrorKind::InvalidData)?;
+    Ok(kib * 1024.0)
 }
 
 /// Seconds that munmap(2) and the final close(2) of a memfd take.

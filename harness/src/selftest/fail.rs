@@ -80,9 +80,28 @@ impl Allocations {
         bytes: usize,
         body: impl FnOnce() -> T,
     ) -> Result<(T, bool), Stop> {
+        self.fail_all("N", bytes, body)
+    }
+
+    /// As `starve`, but only allocations that may not wait fail, from the first on.
+    pub(crate) fn starve_who_cannot_wait<T>(
+        &self,
+        body: impl FnOnce() -> T,
+    ) -> Result<(T, bool), Stop> {
+        self.fail_all("Y", 0, body)
+    }
+
+    fn fail_all<T>(
+        &self,
+        spare_who_can_wait: &str,
+        bytes: usize,
+        body: impl FnOnce() -> T,
+    ) -> Result<(T, bool), Stop> {
         const ENOUGH: Duration = Duration::from_secs(1);
+        const SPARE: &str = "failslab/ignore-gfp-wait";
         set("failslab/space", &bytes.to_string())?;
-        thread::scope(|scope| {
+        set(SPARE, spare_who_can_wait)?;
+        let done = thread::scope(|scope| {
             let (done, told) = mpsc::channel::<()>();
             let relief = scope.spawn(move || {
                 let in_time = told.recv_timeout(ENOUGH) != Err(RecvTimeoutError::Timeout);
@@ -97,6 +116,8 @@ impl Allocations {
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))?;
             Ok((result, in_time))
-        })
+        });
+        set(SPARE, "N")?;
+        done
     }
 }

@@ -12,7 +12,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::super::region::Region;
+use super::super::{mistake::Mistake, region::Region};
 use crate::kern::{frozen::Unheld, rcu_arc::RcuArc, rcu_maple::Removed};
 
 /// To be dropped when no lock is held. May sleep then.
@@ -30,7 +30,13 @@ impl Gone {
 
     /// Takes a reference, which may be the last.
     pub(super) fn put(&mut self, region: RcuArc<Region>) {
+        if Mistake::LeakRegion.is_made() {
+            return core::mem::forget(region);
+        }
         region.put(|region| {
+            if Mistake::ThawLate.is_made() {
+                return;
+            }
             if let Some(unheld) = region.attributes.backing.give_up() {
                 // If there is no memory, it is dropped here, and thawed a moment later.
                 let _ = self.0.push(unheld, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);

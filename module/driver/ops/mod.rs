@@ -21,6 +21,7 @@ use kernel::prelude::*;
 
 use self::gone::Gone;
 use super::{
+    mistake::Mistake,
     region::{Attributes, Region},
     regions::Effort,
     space::Space,
@@ -102,6 +103,9 @@ impl Space {
         range: Interval,
         allow: impl Fn(&Attributes) -> Result,
     ) -> Result {
+        if Mistake::SkipCover.is_made() {
+            return Ok(());
+        }
         let mut next = range.start();
         self.regions.walk(range, |part, attributes| {
             if fatal_signal_pending() {

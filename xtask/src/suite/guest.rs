@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Tests in the VM: the harness's own, stress, and stress on modules that are
-//! wrong on purpose.
+//! Tests in the VM: the harness's own, and stress.
 
 use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Suite;
 use crate::ctx::Ctx;
@@ -15,16 +14,14 @@ use crate::kernel::Flavour;
 use crate::ktap::{self, Status};
 use crate::module::Variant;
 use crate::pipeline::{self, Built};
-use crate::step::{output, seconds};
+use crate::step::output;
 use crate::vm::control::Unload;
 use crate::vm::outcome::Outcome;
 use crate::vm::{Spec, Task, accel, machine};
 use crate::{exit, fsx, say};
 
 /// How long each stress runs.
-const STRESS: Duration = Duration::from_secs(30);
-/// What the harness prints when its oracle finds something wrong.
-const CAUGHT: &str = "MISMATCH";
+pub(super) const STRESS: Duration = Duration::from_secs(30);
 
 /// A run of the harness's tests.
 struct Stage {
@@ -192,7 +189,7 @@ pub(crate) fn stress(suite: &mut Suite<'_>) -> Result<()> {
     Ok(())
 }
 
-fn stress_argv() -> Vec<OsString> {
+pub(super) fn stress_argv() -> Vec<OsString> {
     let seconds = STRESS.as_secs().to_string();
     ["faultline", "stress", "--seconds", &seconds, "--seed", "1"]
         .map(OsString::from)
@@ -220,45 +217,6 @@ fn stress_status(outcome: &Outcome) -> Status {
             outcome.dir.path().display()
         )),
     }
-}
-
-/// Stress must catch each module that is wrong on purpose.
-pub(crate) fn busted(suite: &mut Suite<'_>) -> Result<()> {
-    let variants = [
-        ("vm.busted.skip_zap", Variant::BustedSkipZap),
-        ("vm.busted.skip_zero", Variant::BustedSkipZero),
-    ];
-    for (name, variant) in variants {
-        suite.case(name, |ctx| {
-            let built = pipeline::build(ctx, Scope::ALL, Flavour::Base, &[variant])?;
-            let outcome = boot(ctx, &built, name, stress_argv(), |spec| {
-                spec.run_limit = Some(STRESS + Duration::from_secs(120));
-            })?;
-            caught(&outcome, variant)
-        })?;
-    }
-    Ok(())
-}
-
-fn caught(outcome: &Outcome, variant: Variant) -> Result<Status> {
-    let text = fsx::read(&outcome.dir.output())?;
-    let found = text.contains(CAUGHT);
-    if outcome.progress.exit == Some(exit::FAIL) && found {
-        let loaded = outcome
-            .progress
-            .loaded
-            .context("the module was never loaded")?;
-        say!(
-            "{variant}: caught, the module unloaded and the VM gone {} after loading",
-            seconds(outcome.took.saturating_sub(loaded))
-        );
-        return Ok(Status::Pass);
-    }
-    Ok(Status::Fail(format!(
-        "stress did not catch {variant}: status {:?}, mismatch reported: {found}; see {}",
-        outcome.progress.exit,
-        outcome.dir.path().display()
-    )))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The whole test suite: what belongs to it, and the summary.
 
+pub(crate) mod busted;
 pub(crate) mod e2e;
 pub(crate) mod guest;
 pub(crate) mod host;

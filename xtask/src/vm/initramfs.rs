@@ -197,9 +197,9 @@ mod tests {
     #[test]
     fn the_job_names_the_module() {
         let mut spec = spec(Task::Shell);
-        spec.load = Some(Variant::BustedSkipZap);
+        spec.load = Some(Variant::Busted);
         let text = environment(&spec);
         assert!(text.contains("TASK='shell'\n"));
-        assert!(text.contains("MODULE='/lib/faultline/busted_skip_zap/faultline.ko'\n"));
+        assert!(text.contains("MODULE='/lib/faultline/busted/faultline.ko'\n"));
     }
 }

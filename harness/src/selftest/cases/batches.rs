@@ -3,6 +3,7 @@
 //! let in where the change is done, and only there. To have them wait in time, a
 //! build of the module with test hooks sleeps at each batch of pages.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, PAGE, at, bytes};
 use crate::selftest::sys::kmodule;
-use crate::{Placement, Policy, Prot};
+use crate::{Placement, Policy, Prot, Relocation};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "batches":
     protect_of_a_full_batch_joins_above,
@@ -24,6 +25,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "batches":
 pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "batches":
     unmap_keeps_what_was_mapped_behind_it,
     unmap_leaves_nothing_of_faults_behind_it,
+    each_change_gives_back_what_it_is_done_with,
     map_does_not_bring_back_what_was_unmapped_behind_it,
     map_does_not_bring_back_what_was_replaced_behind_it,
 ];
@@ -235,6 +237,41 @@ fn behind_a_map(policy: Policy, call: impl Fn(&Arena) -> Outcome + Sync) -> Resu
     )?;
     must_add_up(&arena.space)?;
     Ok(arena)
+}
+
+/// Who wants what a change is done with does not wait for the rest of it.
+fn each_change_gives_back_what_it_is_done_with() -> Outcome {
+    let changes: [(&str, fn(&Arena) -> Outcome); 4] = [
+        ("UNMAP", |arena| arena.unmap(LEAF, MANY)),
+        ("MAP", |arena| arena.remap(LEAF, MANY, RW)),
+        ("PROTECT", |arena| Ok(arena.protect(LEAF, MANY, NONE)?)),
+        ("REMAP", |arena| {
+            // The first page is not part of what goes.
+            let (old, new) = (bytes(LEAF + MANY), bytes(LEAF));
+            let shrunk = arena.space.remap(at(0), old, new, Relocation::Stay);
+            Ok(shrunk.map(drop)?)
+        }),
+    ];
+    for (name, change) in changes {
+        let arena = touched(MANY, Policy::RANGE)?;
+        arena.remap(0, 1, RW)?;
+        let done = AtomicBool::new(false);
+        behind(
+            &arena,
+            Duration::ZERO,
+            || {
+                let outcome = change(&arena);
+                done.store(true, Ordering::SeqCst);
+                outcome
+            },
+            &[&|| {
+                arena.remap(LEAF, 1, RW)?;
+                ensure!(!done.load(Ordering::SeqCst), "{name} was waited for");
+                Ok(())
+            }],
+        )?;
+    }
+    Ok(())
 }
 
 fn map_does_not_bring_back_what_was_unmapped_behind_it() -> Outcome {

@@ -119,6 +119,14 @@ fn exhaust(what: &str, call: Call) -> Result<u32, Stop> {
             break;
         }
     }
+    // The kernel refuses memory to who cannot wait long before it has none.
+    let what = format!("{what}, with memory for who can wait");
+    let failed = attempt(&what, call, |scene| {
+        let (result, in_time) = allocations.starve_who_cannot_wait(|| call(scene))?;
+        ensure!(in_time, "{what}: it waited for memory that others have");
+        Ok(result)
+    })?;
+    ensure!(failed == 0, "{what}: it failed");
     Ok(failures)
 }
 

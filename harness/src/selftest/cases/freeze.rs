@@ -72,7 +72,7 @@ fn frozen(file: &File, when: &str) -> Outcome {
 /// The memfd can be shrunk and grown again, at once: the call that removed the
 /// last region has returned.
 #[track_caller]
-pub(super) fn thawed(file: &File, when: &str) -> Outcome {
+fn thawed(file: &File, when: &str) -> Outcome {
     let shrunk = file.set_len(bytes(1));
     shrunk.map_err(|error| Stop::fail(format!("still frozen {when}: {error}")))?;
     file.set_len(bytes(PAGES))?;

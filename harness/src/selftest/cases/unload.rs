@@ -175,6 +175,6 @@ fn refused_while_a_memfd_waits_to_be_thawed() -> Outcome {
         writer.join().expect("the writer does not panic")?;
         Ok(())
     })?;
-    super::freeze::thawed(&file, "with the write over")?;
+    super::freeze::soon_thawed(&file, "with the write over")?;
     unload_and_load()
 }

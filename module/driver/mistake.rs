@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Mistakes on purpose, to see that the tests find them.
+//!
+//! Only the build with `--cfg faultline_busted` can make them: the parameter
+//! `busted` says which one. Each breaks a promise of the contract (BRIEF.md).
+
+/// A mistake. Its name as a parameter is the same in snake case.
+#[derive(Clone, Copy)]
+pub(crate) enum Mistake {
+    /// C1: every change locks the whole space.
+    LockAll,
+    /// C1: what a change is done with is kept to its end.
+    KeepAll,
+    /// C2: translations are left in place.
+    SkipZap,
+    /// C2: PROTECT leaves entries that may be written.
+    SkipRevoke,
+    /// C4: fresh pages keep what was in them.
+    SkipZero,
+    /// C5: pages do not move with their regions.
+    LoseMove,
+    /// C5: PROTECT discards pages.
+    ProtectDiscards,
+    /// C6: a killed fault is to be made again.
+    RetryKilled,
+    /// C7: holes are not looked for.
+    SkipCover,
+    /// C7: what a change will need is not reserved.
+    SkipRoom,
+    /// C8: a region that is removed is not freed.
+    LeakRegion,
+    /// C8: a memfd is thawed some time after the last region is gone.
+    ThawLate,
+    /// C9: the page limit is not kept.
+    SkipLimit,
+    /// C9: pages are not charged to the memory cgroup.
+    SkipCharge,
+    /// Regions are not joined with their like.
+    SkipJoin,
+}
+
+impl Mistake {
+    /// Whether it is to be made.
+    #[cfg(not(faultline_busted))]
+    pub(crate) const fn is_made(self) -> bool {
+        false
+    }
+
+    /// Whether it is to be made.
+    #[cfg(faultline_busted)]
+    pub(crate) fn is_made(self) -> bool {
+        crate::kern::param::busted() == self.name()
+    }
+
+    #[cfg(faultline_busted)]
+    fn name(self) -> &'static kernel::str::CStr {
+        match self {
+            Self::LockAll => c"lock_all",
+            Self::KeepAll => c"keep_all",
+            Self::SkipZap => c"skip_zap",
+            Self::SkipRevoke => c"skip_revoke",
+            Self::SkipZero => c"skip_zero",
+            Self::LoseMove => c"lose_move",
+            Self::ProtectDiscards => c"protect_discards",
+            Self::RetryKilled => c"retry_killed",
+            Self::SkipCover => c"skip_cover",
+            Self::SkipRoom => c"skip_room",
+            Self::LeakRegion => c"leak_region",
+            Self::ThawLate => c"thaw_late",
+            Self::SkipLimit => c"skip_limit",
+            Self::SkipCharge => c"skip_charge",
+            Self::SkipJoin => c"skip_join",
+        }
+    }
+}
