@@ -6,8 +6,8 @@ use kernel::prelude::*;
 
 use super::{
     backing::{NewPage, Source},
-    mistake::Mistake,
     directory::{position, Leaf, LockedLeaf, SpacePage},
+    mistake::Mistake,
     space::Space,
     stats::Counter,
 };

@@ -16,10 +16,7 @@ use super::{
     backing::Backing,
     live::{self, Live},
 };
-use crate::{
-    kern::rcu_arc::RcuArc,
-    portable::protection::Protection,
-};
+use crate::{kern::rcu_arc::RcuArc, portable::protection::Protection};
 
 /// What the pages of a region have in common.
 #[derive(Clone, PartialEq)]

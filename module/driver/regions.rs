@@ -209,10 +209,14 @@ impl Regions {
     /// `None` if something is. `ENOMEM`. May sleep.
     pub(crate) fn insert(&self, range: Interval, new: &RcuArc<Region>) -> Result<Option<Stored>> {
         let mut tree = self.tree.lock();
-        if tree.find(range.start() as usize, range.last() as usize).is_some() {
+        if tree
+            .find(range.start() as usize, range.last() as usize)
+            .is_some()
+        {
             return Ok(None);
         }
-        self.store_joined(&mut tree, range, new, Effort::MayFail).map(Some)
+        self.store_joined(&mut tree, range, new, Effort::MayFail)
+            .map(Some)
     }
 
     /// Removes what stands in `range`, which the caller has locked, or in the
@@ -246,7 +250,10 @@ impl Regions {
         new: &RcuArc<Region>,
         effort: Effort,
     ) -> Result<Stored> {
-        let below = run.start().checked_sub(1).and_then(|page| piece_at(tree, page));
+        let below = run
+            .start()
+            .checked_sub(1)
+            .and_then(|page| piece_at(tree, page));
         let above = piece_at(tree, run.end());
         let whole = match Mistake::SkipJoin.is_made() {
             true => run,

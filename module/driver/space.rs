@@ -2,10 +2,7 @@
 
 //! A space: regions, pages, and the lock over both.
 
-use kernel::{
-    prelude::*,
-    sync::Arc,
-};
+use kernel::{prelude::*, sync::Arc};
 
 use super::{
     directory::Directory,
@@ -18,7 +15,9 @@ use super::{
 };
 use crate::{
     kern::{
-        inode_file::InodeFile, page_count::{PageCount, Total}, param, uapi,
+        inode_file::InodeFile,
+        page_count::{PageCount, Total},
+        param, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };

@@ -301,7 +301,9 @@ impl Hold {
             // SAFETY: By the type invariants `mapping_map_writable()` was called.
             unsafe { bindings::faultline_mapping_unmap_writable(self.file.inode()) };
         }
-        self.memfd.unhold().then(|| Unheld(Some(self.memfd.clone())))
+        self.memfd
+            .unhold()
+            .then(|| Unheld(Some(self.memfd.clone())))
     }
 
     /// `EPERM` if the memfd is sealed.

@@ -6,12 +6,12 @@
 //! module is in here, but for one call in `driver/device.rs`.
 
 pub(crate) mod bindings;
-pub(crate) mod mutex;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;
 mod memfd;
 mod module_pin;
+pub(crate) mod mutex;
 pub(crate) mod page_count;
 pub(crate) mod page_ref;
 pub(crate) mod param;

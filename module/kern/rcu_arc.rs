@@ -16,10 +16,7 @@ use kernel::{
     alloc::{AllocError, Flags, KBox},
     bindings,
     prelude::*,
-    sync::{
-        atomic::Relaxed,
-        Refcount,
-    },
+    sync::{atomic::Relaxed, Refcount},
     types::Opaque,
 };
 

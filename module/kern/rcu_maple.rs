@@ -109,10 +109,7 @@ unsafe impl<T: Send + Sync + 'static> Sync for RcuMaple<T> {}
 
 impl<T: Send + Sync + 'static> RcuMaple<T> {
     /// An empty tree, whose lock is known to lockdep as `name` with class `key`.
-    pub(crate) fn new(
-        name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
-    ) -> impl PinInit<Self> {
+    pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             lock <- Mutex::new((), name, key),
             // INVARIANT: Initialised here, without entries.

@@ -29,7 +29,9 @@ impl Space {
                 if fatal_signal_pending() {
                     return Err(EINTR);
                 }
-                let source = self.regions.at(page, |region| region.attributes.backing.source(page));
+                let source = self
+                    .regions
+                    .at(page, |region| region.attributes.backing.source(page));
                 self.bring(page, &source.ok_or(ENOMEM)?)?;
                 if (page + 1) % LEAF_PAGES as u64 == 0 {
                     held.done_below(page + 1);

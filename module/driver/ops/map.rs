@@ -13,10 +13,7 @@ use super::{
     },
     gone::Gone,
 };
-use crate::{
-    kern::rcu_arc::RcuArc,
-    portable::interval::Interval,
-};
+use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
 /// Where a region is to be.
 pub(in super::super) enum Placement {
@@ -68,9 +65,15 @@ impl Space {
             }
             let region = request.region_at(range.start())?;
             let effort = &mut Effort::MayFail;
-            self.store_all(range, Some(region), effort, &mut gone, |gone, part, removed| {
-                self.discard_removed(part, removed, gone, &mut |page| held.done_below(page));
-            })
+            self.store_all(
+                range,
+                Some(region),
+                effort,
+                &mut gone,
+                |gone, part, removed| {
+                    self.discard_removed(part, removed, gone, &mut |page| held.done_below(page));
+                },
+            )
         })?;
         Ok(range.start())
     }

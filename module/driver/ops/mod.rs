@@ -98,11 +98,7 @@ impl Space {
 
     /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or what
     /// `allow` says of a region of it: what comes first. `EINTR`. May sleep.
-    fn must_be_covered(
-        &self,
-        range: Interval,
-        allow: impl Fn(&Attributes) -> Result,
-    ) -> Result {
+    fn must_be_covered(&self, range: Interval, allow: impl Fn(&Attributes) -> Result) -> Result {
         if Mistake::SkipCover.is_made() {
             return Ok(());
         }

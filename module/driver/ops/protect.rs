@@ -69,12 +69,7 @@ impl Space {
         Ok(runs)
     }
 
-    fn store_runs(
-        &self,
-        runs: KVVec<Run>,
-        gone: &mut Gone,
-        held: &mut Change<'_>,
-    ) -> Result {
+    fn store_runs(&self, runs: KVVec<Run>, gone: &mut Gone, held: &mut Change<'_>) -> Result {
         // A single store counts exactly.
         let mut effort = Effort::MayFail;
         let _room = match &runs[..] {
@@ -82,21 +77,30 @@ impl Space {
                 effort = Effort::HasRoom;
                 let below = self.is_cut_at(first.interval.start());
                 let above = self.is_cut_at(last.interval.end());
-                Some(self.regions.reserve(usize::from(below) + usize::from(above))?)
+                Some(
+                    self.regions
+                        .reserve(usize::from(below) + usize::from(above))?,
+                )
             }
             _ => None,
         };
         for Run { interval, region } in runs {
             // A fault that upgrades an entry looks at the region then.
             let revokes = !region.attributes.protection.allows(Access::Write);
-            self.store_all(interval, Some(region), &mut effort, gone, |gone, part, removed| {
-                gone.add(removed);
-                if revokes {
-                    self.revoke(part, &mut |page| held.done_below(page));
-                } else {
-                    held.done_below(part.end());
-                }
-            })?;
+            self.store_all(
+                interval,
+                Some(region),
+                &mut effort,
+                gone,
+                |gone, part, removed| {
+                    gone.add(removed);
+                    if revokes {
+                        self.revoke(part, &mut |page| held.done_below(page));
+                    } else {
+                        held.done_below(part.end());
+                    }
+                },
+            )?;
         }
         Ok(())
     }

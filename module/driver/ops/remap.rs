@@ -81,17 +81,15 @@ impl Space {
 
     /// Returns the first page, or `None` if a region that is to grow has become
     /// another than is `wanted`.
-    fn remap_to(
-        &self,
-        request: &RemapRequest,
-        wanted: Option<&Attributes>,
-    ) -> Result<Option<u64>> {
+    fn remap_to(&self, request: &RemapRequest, wanted: Option<&Attributes>) -> Result<Option<u64>> {
         let RemapRequest { old, new_pages, .. } = *request;
         match (request.target, wanted) {
             (Target::Fixed(new), _) => {
                 let pages = Pages::two(old, new).ok_or(EINVAL)?;
                 let mut gone = Gone::new();
-                let moved = self.lock.write(pages, |_| self.move_locked(old, new, wanted, &mut gone))?;
+                let moved = self
+                    .lock
+                    .write(pages, |_| self.move_locked(old, new, wanted, &mut gone))?;
                 Ok(moved.then_some(new.start()))
             }
             (_, None) => self.shrink(old, new_pages).map(|()| Some(old.start())),
@@ -226,7 +224,9 @@ impl Space {
             self.remove_regions(tail, effort, gone, &mut |_| ())?;
         }
         // Not their pages: the files of these are held by what the regions become.
-        self.store_all(head, None, effort, gone, |gone, _, removed| gone.add(removed))?;
+        self.store_all(head, None, effort, gone, |gone, _, removed| {
+            gone.add(removed)
+        })?;
         let moved = pages.carry_out(|first, count| self.zap(first, count));
         self.stats.add(Counter::PagesMoved, moved as i64);
         for (to, region) in movers {
