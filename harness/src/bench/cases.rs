@@ -142,10 +142,22 @@ fn change_one(space: &Space, regions: u64) -> io::Result<()> {
     space.unmap(at, PAGE_SIZE)
 }
 
-/// Seconds that UNMAP takes.
-fn unmap() -> io::Result<f64> {
+/// A space that may have a GiB of pages.
+fn roomy() -> io::Result<Space> {
     let space = Space::open()?;
     space.set_policy(Policy::RANGE)?;
+    if space.stats()?.max_pages < GIB / PAGE_SIZE {
+        return Err(io::Error::other(
+            "a space may hold less than the GiB that this takes: give the VM more memory (cargo \
+             xtask run --mem 4G), or load the module with max_pages=262144",
+        ));
+    }
+    Ok(space)
+}
+
+/// Seconds that UNMAP takes.
+fn unmap() -> io::Result<f64> {
+    let space = roomy()?;
     space.map(0, GIB, Prot::READ_WRITE, Placement::Fixed)?;
     let window = space.window(0, GIB as usize)?;
     touch(window.ptr());
@@ -167,7 +179,7 @@ fn memory_of_regions() -> io::Result<f64> {
 /// Bytes of kernel memory for a GiB with a page every `step` bytes, beside the
 /// pages. (No window: page tables are not ours.)
 fn memory_of_leaves(step: u64) -> io::Result<f64> {
-    let space = Space::open()?;
+    let space = roomy()?;
     space.map(0, GIB, Prot::READ_WRITE, Placement::Fixed)?;
     let before = objects()?;
     for at in (0..GIB).step_by(step as usize) {
@@ -176,10 +188,15 @@ fn memory_of_leaves(step: u64) -> io::Result<f64> {
     Ok(objects()? - before)
 }
 
-/// Bytes that the kernel's objects take, once what is freed later is freed.
+/// Bytes that the kernel's objects take, once what is freed later is freed, and
+/// what is free is given back.
 fn objects() -> io::Result<f64> {
     wait_for_grace_period();
     thread::sleep(SETTLE);
+    for cache in fs::read_dir("/sys/kernel/slab")? {
+        // Not every cache can be shrunk.
+        let _ = fs::write(cache?.path().join("shrink"), "1");
+    }
     let text = fs::read_to_string("/proc/meminfo")?;
     let words = text
         .lines()
