@@ -149,6 +149,17 @@ impl Backing {
         }
     }
 
+    /// What is equal to this, but holds nothing of the file: not for a region.
+    pub(crate) fn without_hold(&self) -> Self {
+        match self {
+            Self::Shared { memfd, delta } => Self::Shared {
+                memfd: memfd.without_hold(),
+                delta: *delta,
+            },
+            Self::Anon | Self::Private { .. } => self.clone(),
+        }
+    }
+
     /// Whether a region with this backing may have `protection`.
     pub(crate) fn may_have(&self, protection: Protection) -> bool {
         match self {

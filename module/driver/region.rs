@@ -28,6 +28,14 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
+    /// What is equal to these, but holds nothing of a file: not for a region.
+    pub(crate) fn without_hold(&self) -> Self {
+        Self {
+            protection: self.protection,
+            backing: self.backing.without_hold(),
+        }
+    }
+
     /// Those of the same pages of the backing when they are so many pages further
     /// up; down, as a wrapped negative number.
     pub(crate) fn moved_up(&self, pages: u64) -> Self {

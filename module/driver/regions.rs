@@ -24,7 +24,7 @@ use super::{
 use crate::{
     kern::{
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Locked, Place, RcuMaple, Removed},
+        rcu_maple::{Allowance, Entry, Locked, Memory, Place, RcuMaple, Removed, StoreError},
     },
     portable::{
         interval::Interval,
@@ -39,20 +39,9 @@ pub(crate) struct Regions {
     tree: RcuMaple<Region>,
     /// How many there may be.
     limit: Atomic<usize>,
-    /// How many of these are kept for changes that have begun. Only used with the
-    /// tree locked.
+    /// How many of these changes under way have for themselves: the sum of what
+    /// their [`Room`]s hold. Only used with the tree locked.
     reserved: Atomic<usize>,
-}
-
-/// What a store may do if it does not succeed at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Fail: nothing has been changed so far.
-    MayFail,
-    /// As `MayFail`, but only for want of memory: there is [`Room`].
-    HasRoom,
-    /// Go on until it is done.
-    MustSucceed,
 }
 
 /// What a store has done.
@@ -64,18 +53,66 @@ pub(crate) struct Stored {
     pub(crate) removed: Removed<Region>,
 }
 
-/// Room for some regions more, until it is dropped.
+/// What a change may do to the number of regions: it may have room for some more
+/// than there are, which no other gets until this is dropped.
 pub(crate) struct Room<'a> {
     regions: &'a Regions,
-    more: usize,
+    held: usize,
+    /// Also that of all regions it removes.
+    keeps_all: bool,
+    /// It has changed something, so it may not fail any more.
+    has_begun: bool,
+}
+
+impl Room<'_> {
+    /// Has room for `more` regions, or `ENOMEM`; and keeps that of all regions that
+    /// are removed. May sleep.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result {
+        let regions = self.regions;
+        let _tree = regions.tree.lock();
+        let reserved = regions.reserved.load(Relaxed) + more;
+        let max = regions.limit() as usize;
+        if more != 0 && regions.len() + reserved > max && !Mistake::SkipRoom.is_made() {
+            return Err(ENOMEM);
+        }
+        regions.reserved.store(reserved, Relaxed);
+        self.held += more;
+        self.keeps_all = true;
+        Ok(())
+    }
+
+    /// How many regions there may be behind a store. With the tree locked.
+    fn max(&self) -> usize {
+        if self.has_begun || Mistake::SkipRoom.is_made() {
+            return usize::MAX;
+        }
+        let of_others = self.regions.reserved.load(Relaxed) - self.held;
+        (self.regions.limit() as usize).saturating_sub(of_others)
+    }
+
+    /// A store has changed the number of regions, and `is_done` if nothing else is
+    /// to be stored. With the tree locked.
+    fn spend(&mut self, before: usize, behind: usize, is_done: bool) {
+        self.has_begun = true;
+        let held = (self.held + before).saturating_sub(behind);
+        let held = match (self.keeps_all, is_done) {
+            (true, _) => held,
+            // Its last part may cut a region.
+            (false, false) => held.min(1),
+            (false, true) => 0,
+        };
+        let reserved = &self.regions.reserved;
+        reserved.store(reserved.load(Relaxed) - self.held + held, Relaxed);
+        self.held = held;
+    }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        if self.more != 0 {
+        if self.held != 0 {
             let _tree = self.regions.tree.lock();
-            let reserved = self.regions.reserved.load(Relaxed);
-            self.regions.reserved.store(reserved - self.more, Relaxed);
+            let reserved = &self.regions.reserved;
+            reserved.store(reserved.load(Relaxed) - self.held, Relaxed);
         }
     }
 }
@@ -113,20 +150,30 @@ impl Regions {
         }
     }
 
-    /// Keeps room for so many regions more, or `ENOMEM`. May sleep.
-    pub(crate) fn reserve(&self, more: usize) -> Result<Room<'_>> {
-        if more != 0 {
-            let _tree = self.tree.lock();
-            let reserved = self.reserved.load(Relaxed) + more;
-            if self.len() + reserved > self.limit() as usize && !Mistake::SkipRoom.is_made() {
-                return Err(ENOMEM);
-            }
-            self.reserved.store(reserved, Relaxed);
-        }
-        Ok(Room {
+    /// None so far, of a change that has not begun.
+    pub(crate) fn room(&self) -> Room<'_> {
+        Room {
             regions: self,
-            more,
-        })
+            held: 0,
+            keeps_all: false,
+            has_begun: false,
+        }
+    }
+
+    /// How many regions more there are when those in `range` are removed: one if
+    /// it lies inside of one, else none or less. May sleep.
+    pub(crate) fn more_without(&self, range: Interval) -> isize {
+        let mut more = 0;
+        let mut rest = Some(range);
+        while let Some(whole) = rest.and_then(|rest| self.find(rest, |whole, _| whole)) {
+            if range.covers(whole) {
+                more -= 1;
+            } else if whole.start() < range.start() && range.end() < whole.end() {
+                more += 1;
+            }
+            rest = range.above(whole.end());
+        }
+        more
     }
 
     /// What `show` makes of the region of `page`.
@@ -207,84 +254,119 @@ impl Regions {
 
     /// Puts `new` in `range`, which the caller has locked, if nothing is there;
     /// `None` if something is. `ENOMEM`. May sleep.
-    pub(crate) fn insert(&self, range: Interval, new: &RcuArc<Region>) -> Result<Option<Stored>> {
-        let mut tree = self.tree.lock();
-        if tree
-            .find(range.start() as usize, range.last() as usize)
-            .is_some()
-        {
-            return Ok(None);
-        }
-        self.store_joined(&mut tree, range, new, Effort::MayFail)
-            .map(Some)
+    pub(crate) fn insert(
+        &self,
+        range: Interval,
+        new: &RcuArc<Region>,
+        room: &mut Room<'_>,
+    ) -> Result<Option<Stored>> {
+        self.attempt(range, room, |tree, allowance| {
+            if tree
+                .find(range.start() as usize, range.last() as usize)
+                .is_some()
+            {
+                return Ok(None);
+            }
+            store_joined(tree, range, new, allowance).map(Some)
+        })
     }
 
     /// Removes what stands in `range`, which the caller has locked, or in the
-    /// first part of it. `ENOMEM` if it may fail. May sleep.
-    pub(crate) fn remove(&self, range: Interval, effort: Effort) -> Result<Stored> {
+    /// first part of it. `ENOMEM` if the change has not begun. May sleep.
+    pub(crate) fn remove(&self, range: Interval, room: &mut Room<'_>) -> Result<Stored> {
         let place = Place {
             first: range.start() as usize,
             last: range.last() as usize,
             may_end_before: range.last() as usize,
         };
-        self.store(&mut self.tree.lock(), place, None, effort)
+        let removed = self.attempt(range, room, |tree, allowance| {
+            store(tree, place, None, allowance).map(Some)
+        });
+        removed?.ok_or(ENOMEM)
     }
 
     /// Puts `new` in place of what stands in `run`, which the caller has locked,
     /// or in the first part of it, and joins it with its like beside the run.
-    /// `ENOMEM` if it may fail. May sleep.
+    /// `ENOMEM` if the change has not begun. May sleep.
     pub(crate) fn replace(
         &self,
         run: Interval,
         new: &RcuArc<Region>,
-        effort: Effort,
+        room: &mut Room<'_>,
     ) -> Result<Stored> {
-        self.store_joined(&mut self.tree.lock(), run, new, effort)
+        let replaced = self.attempt(run, room, |tree, allowance| {
+            store_joined(tree, run, new, allowance).map(Some)
+        });
+        replaced?.ok_or(ENOMEM)
     }
 
-    /// Stores `new` in `run`, and as far as its like reaches beside it.
-    fn store_joined(
+    /// Calls `store`, to `range`, with the tree locked. Memory is waited for without
+    /// the lock, which all changes need, as long as that helps.
+    fn attempt(
         &self,
-        tree: &mut Locked<'_, Region>,
-        run: Interval,
-        new: &RcuArc<Region>,
-        effort: Effort,
-    ) -> Result<Stored> {
-        let below = run
-            .start()
-            .checked_sub(1)
-            .and_then(|page| piece_at(tree, page));
-        let above = piece_at(tree, run.end());
-        let whole = match Mistake::SkipJoin.is_made() {
-            true => run,
-            false => plan::joined(&piece(run, new), below.as_ref(), above.as_ref()),
+        range: Interval,
+        room: &mut Room<'_>,
+        mut store: impl FnMut(&mut Locked<'_, Region>, Allowance) -> Result<Option<Stored>, StoreError>,
+    ) -> Result<Option<Stored>> {
+        let last = if room.has_begun {
+            Memory::Surely
+        } else {
+            Memory::Wait
         };
-        let place = Place {
-            first: whole.start() as usize,
-            last: whole.last() as usize,
-            may_end_before: run.last() as usize,
-        };
-        self.store(tree, place, Some(new), effort)
+        for memory in [Memory::NoWait, Memory::NoWait, Memory::NoWait, last] {
+            let mut tree = self.tree.lock();
+            let before = tree.len();
+            let max = room.max();
+            match store(&mut tree, Allowance { max, memory }) {
+                Ok(None) => return Ok(None),
+                Ok(Some(stored)) => {
+                    room.spend(before, tree.len(), stored.end >= range.end());
+                    return Ok(Some(stored));
+                }
+                Err(StoreError::Full) => return Err(ENOMEM),
+                Err(StoreError::NoMemory) => drop(tree),
+            }
+            RcuMaple::<Region>::get_memory();
+        }
+        Err(ENOMEM)
     }
+}
 
-    fn store(
-        &self,
-        tree: &mut Locked<'_, Region>,
-        place: Place,
-        new: Option<&RcuArc<Region>>,
-        effort: Effort,
-    ) -> Result<Stored> {
-        let max = match effort {
-            Effort::MayFail => (self.limit() as usize).saturating_sub(self.reserved.load(Relaxed)),
-            Effort::HasRoom | Effort::MustSucceed => usize::MAX,
-        };
-        let nofail = effort == Effort::MustSucceed;
-        let (last, removed) = tree.store(place, new, Allowance { max, nofail })?;
-        Ok(Stored {
-            end: last as u64 + 1,
-            removed,
-        })
-    }
+/// Stores `new` in `run`, and as far as its like reaches beside it.
+fn store_joined(
+    tree: &mut Locked<'_, Region>,
+    run: Interval,
+    new: &RcuArc<Region>,
+    allowance: Allowance,
+) -> Result<Stored, StoreError> {
+    let below = run
+        .start()
+        .checked_sub(1)
+        .and_then(|page| piece_at(tree, page));
+    let above = piece_at(tree, run.end());
+    let whole = match Mistake::SkipJoin.is_made() {
+        true => run,
+        false => plan::joined(&piece(run, new), below.as_ref(), above.as_ref()),
+    };
+    let place = Place {
+        first: whole.start() as usize,
+        last: whole.last() as usize,
+        may_end_before: run.last() as usize,
+    };
+    store(tree, place, Some(new), allowance)
+}
+
+fn store(
+    tree: &mut Locked<'_, Region>,
+    place: Place,
+    new: Option<&RcuArc<Region>>,
+    allowance: Allowance,
+) -> Result<Stored, StoreError> {
+    let (last, removed) = tree.store(place, new, allowance)?;
+    Ok(Stored {
+        end: last as u64 + 1,
+        removed,
+    })
 }
 
 fn piece_at<'a>(tree: &'a Locked<'_, Region>, page: u64) -> Option<Piece<&'a Attributes>> {

@@ -284,6 +284,17 @@ impl Hold {
         self.may_write
     }
 
+    /// What tells whether another is alike, but holds nothing.
+    pub(crate) fn without_hold(&self) -> Self {
+        // INVARIANT: `holds` is not set.
+        Self {
+            memfd: self.memfd.clone(),
+            file: self.file.clone(),
+            may_write: self.may_write,
+            holds: AtomicFlag::new(false),
+        }
+    }
+
     /// Whether both are of the same open file, with the same rights.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         self.file.is_same_open(&other.file) && self.may_write == other.may_write

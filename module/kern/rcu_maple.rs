@@ -9,8 +9,8 @@
 //! space: what a store leaves of an interval that it cuts keeps its object. So
 //! every change is a single store.
 //!
-//! The lock is a mutex, under which the memory of a store is allocated: a tree
-//! says how many nodes a store takes only as long as nothing else is stored.
+//! The lock is a mutex, under which the memory of a store can be waited for: a
+//! tree says how many nodes a store takes only as long as nothing else is stored.
 
 use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
 
@@ -77,13 +77,31 @@ pub(crate) struct Place {
     pub(crate) may_end_before: usize,
 }
 
+/// Where the memory of a store is to come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// From what is there.
+    NoWait,
+    /// From wherever it can be had.
+    Wait,
+    /// As `Wait`, for as long as it takes.
+    Surely,
+}
+
 /// What a store may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Allowance {
     /// As many intervals there may be, if there are more than before.
     pub(crate) max: usize,
-    /// Wait for memory for as long as it takes.
-    pub(crate) nofail: bool,
+    pub(crate) memory: Memory,
+}
+
+/// Why nothing was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreError {
+    /// There would be more intervals than allowed.
+    Full,
+    NoMemory,
 }
 
 /// # Invariants
@@ -146,6 +164,14 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
         }
     }
 
+    /// Sees to it that a store finds memory without waiting, if there is any: a tree
+    /// of its own is filled and emptied, which leaves its nodes where this CPU gets
+    /// its next ones from. May sleep.
+    pub(crate) fn get_memory() {
+        // SAFETY: No requirements.
+        unsafe { bindings::faultline_maple_get_nodes() };
+    }
+
     /// `MA_STATE()`
     fn state(&self, index: usize, last: usize) -> c::ma_state {
         c::ma_state {
@@ -174,6 +200,11 @@ pub(crate) struct Locked<'a, T: Send + Sync + 'static> {
 }
 
 impl<T: Send + Sync + 'static> Locked<'_, T> {
+    /// The number of intervals that have an object.
+    pub(crate) fn len(&self) -> usize {
+        self.tree.len()
+    }
+
     /// The object that stands at `index`, or else the next above it that
     /// begins at or below `last`.
     pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
@@ -203,24 +234,24 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
 
     /// Puts `new`, or nothing, in place of what is at `place`, or at as many of
     /// its first intervals as a store may overwrite. Returns the last index that
-    /// is done, and what was overwritten. `ENOMEM`, also if there would be more
-    /// intervals than allowed; then nothing is changed. May sleep.
+    /// is done, and what was overwritten. If it fails, nothing is changed. May
+    /// sleep, if it may wait for memory.
     pub(crate) fn store(
         &mut self,
         place: Place,
         new: Option<&RcuArc<T>>,
         allowance: Allowance,
-    ) -> Result<(usize, Removed<T>)> {
+    ) -> Result<(usize, Removed<T>), StoreError> {
         let old = self.overwritten(place);
         let len = self.tree.len();
         let len_behind = len + usize::from(new.is_some()) + usize::from(old.splits) - old.covered();
         if len_behind > len && len_behind > allowance.max {
-            return Err(ENOMEM);
+            return Err(StoreError::Full);
         }
         if new.is_some() || old.count != 0 {
             // The part above the range stands in an interval of its own then.
             let second = old.splits.then(|| old.reference(0));
-            self.store_raw(place.first, old.last, new.cloned(), allowance.nofail)?;
+            self.store_raw(place.first, old.last, new.cloned(), allowance.memory)?;
             core::mem::forget(second);
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
@@ -256,22 +287,23 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         first: usize,
         last: usize,
         new: Option<RcuArc<T>>,
-        nofail: bool,
-    ) -> Result {
+        memory: Memory,
+    ) -> Result<(), StoreError> {
         let mut mas = self.tree.state(first, last);
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
-        loop {
-            // SAFETY: The lock is held until the store is done.
-            let ret = unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, nofail) };
-            match to_result(ret) {
-                Err(_) if nofail => {
-                    // The list of nodes is not allocated with __GFP_NOFAIL, and this
-                    // may be a victim of the OOM killer.
-                    fsleep(Delta::from_millis(1));
-                }
-                had_memory => break had_memory?,
-            }
+        let (wait, nofail) = (memory != Memory::NoWait, memory == Memory::Surely);
+        // SAFETY: The lock is held until the store is done.
+        let preallocate = |mas: &mut c::ma_state| {
+            to_result(unsafe { bindings::faultline_maple_preallocate(mas, raw, wait, nofail) })
+        };
+        let mut had_memory = preallocate(&mut mas);
+        while nofail && had_memory.is_err() {
+            // The list of nodes is not allocated with __GFP_NOFAIL, and this may
+            // be a victim of the OOM killer.
+            fsleep(Delta::from_millis(1));
+            had_memory = preallocate(&mut mas);
         }
+        had_memory.map_err(|_| StoreError::NoMemory)?;
         // The reference is the entry's now.
         core::mem::forget(new);
         // SAFETY: The lock is held, and `mas` has the memory for this very store.

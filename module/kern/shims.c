@@ -179,9 +179,25 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock)
 	mt_set_external_lock(tree, lock);
 }
 
-int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail)
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bool nofail)
 {
-	return mas_preallocate(mas, entry, nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL);
+	gfp_t gfp = wait ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
+
+	return mas_preallocate(mas, entry, nofail ? gfp | __GFP_NOFAIL : gfp);
+}
+
+void faultline_maple_get_nodes(void)
+{
+	struct maple_tree tree;
+	unsigned long index;
+
+	mt_init(&tree);
+
+	/* More nodes than a store to a tree of any height asks for. */
+	for (index = 0; index < 512; index++)
+		if (mtree_store(&tree, index, xa_mk_value(index), GFP_KERNEL))
+			break;
+	mtree_destroy(&tree);
 }
 
 int faultline_percpu_counter_init(struct percpu_counter *counter)
@@ -382,20 +398,24 @@ void faultline_invalidate_unlock_shared(struct address_space *mapping)
 	filemap_invalidate_unlock_shared(mapping);
 }
 
-/* The folio at index, up to date, or else locked; -EEXIST: look again. */
-static struct folio *faultline_get_folio(struct address_space *mapping, pgoff_t index)
+/* The folio at index, locked unless it is up to date; -EEXIST: look again. */
+static struct folio *faultline_get_folio(struct address_space *mapping, pgoff_t index,
+					 bool *locked)
 {
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
 	int error = 0;
 
+	*locked = true;
 	folio = filemap_get_folio(mapping, index);
 	if (IS_ERR(folio)) {
 		folio = filemap_alloc_folio(gfp, mapping_min_folio_order(mapping), NULL);
 		if (!folio)
 			return ERR_PTR(-ENOMEM);
 		error = filemap_add_folio(mapping, folio, mapping_align_index(mapping, index), gfp);
-	} else if (!folio_test_uptodate(folio)) {
+	} else if (folio_test_uptodate(folio)) {
+		*locked = false;
+	} else {
 		error = folio_lock_killable(folio);
 		if (!error && (folio->mapping != mapping || folio_test_uptodate(folio))) {
 			/* Truncated, or somebody else has read it. */
@@ -427,12 +447,13 @@ static int faultline_read_folio(struct file *file, struct folio *folio)
 struct page *faultline_read_page(struct file *file, pgoff_t index)
 {
 	struct folio *folio;
+	bool locked;
 	int error;
 
 	do {
-		folio = faultline_get_folio(file->f_mapping, index);
+		folio = faultline_get_folio(file->f_mapping, index, &locked);
 		error = PTR_ERR_OR_ZERO(folio);
-		if (!error && !folio_test_uptodate(folio)) {
+		if (!error && locked) {
 			error = faultline_read_folio(file, folio);
 			if (error)
 				folio_put(folio);

@@ -32,6 +32,8 @@ pub struct Run<A> {
     pub piece: Piece<A>,
     /// Whether it differs from what is there. If not, nothing is to be done.
     pub is_new: bool,
+    /// How many regions, or parts of one, it takes the place of.
+    pub pieces: usize,
 }
 
 /// The runs of a range whose `pieces`, in ascending order and clipped to the
@@ -47,6 +49,7 @@ pub fn runs<A: PartialEq>(
         while let Some(next) = pieces.next_if(|next| continues(&run.piece, &next.piece)) {
             run.piece.interval = run.piece.interval.hull(next.piece.interval);
             run.is_new = true;
+            run.pieces += 1;
         }
         Some(run)
     })
@@ -54,7 +57,11 @@ pub fn runs<A: PartialEq>(
 
 fn changed<A>(mut piece: Piece<A>, change: &impl Fn(&mut A) -> bool) -> Run<A> {
     let is_new = change(&mut piece.attributes);
-    Run { piece, is_new }
+    Run {
+        piece,
+        is_new,
+        pieces: 1,
+    }
 }
 
 /// Whether `next` is part of the region that `piece` is the end of.
@@ -186,6 +193,7 @@ mod tests {
                     attributes,
                 },
                 is_new: true,
+                pieces: 1,
             };
             let planned: Vec<_> = match request {
                 Request::Unmap => return self.store_all(range, None, batch),

@@ -79,8 +79,8 @@
  * not change and no hole is punched (EPERM from ftruncate(2) and fallocate(2)
  * meanwhile); read(2), write(2) and every other mapping of it see the same
  * pages. An access beyond its end is SIGBUS. It is thawed before the call that
- * removes the last such region returns, or a moment after a call that failed,
- * or the end of a space. A file on a tmpfs is no memfd.
+ * removes the last such region returns, or a moment after a call that failed or
+ * was short of memory, or the end of a space. A file on a tmpfs is no memfd.
  *
  * PRIVATE: fd is a regular file that can be read. What is written to the file
  * later may or may not be seen in pages not touched so far. Behind the end of
@@ -241,7 +241,8 @@ struct faultline_policy {
  * LIMIT: the most pages and regions the space may hold. A limit can only be
  * lowered: a value above the present one is EPERM (and neither is changed), one
  * below what is held now only stops further growth. 0 leaves it as it is. The
- * limits in force are written back.
+ * limits in force are written back. Calls at once that change the regions on both
+ * sides of a boundary may exceed the limit of regions by one for each boundary.
  *
  * All spaces together have the module parameter total_pages, which are handed
  * out in batches: at its end a space may reach it while others have pages of

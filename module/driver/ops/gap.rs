@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 use super::super::space::{Space, SPACE_PAGES};
-use crate::{kern::range_lock::Pages, portable::interval::Interval};
+use crate::{kern::task::fatal_signal_pending, portable::interval::Interval};
 
 /// How far beyond a free interval that another change is busy with the next is
 /// looked for, in its lengths: that change may be a large one.
@@ -22,27 +22,30 @@ impl Space {
         lowest(from).or_else(|| lowest(0)).ok_or(ENOMEM)
     }
 
-    /// Calls `fill` with the lowest free interval from `hint` on that no other
-    /// change is busy with, a few of them tried; else waits for the lowest of
-    /// all. What `locked` says is locked then. Returns the first page if `fill`
-    /// says that the interval is free still and filled.
-    pub(super) fn fill_a_gap(
+    /// Calls `fill` with the lowest free interval from `hint` on, and then others,
+    /// further up, as long as it returns `None`: another change is busy with it.
+    /// After a few of them with the lowest again, and `true`: it has to wait.
+    /// Returns the first page if `fill` says that it has filled the interval;
+    /// it was none any more if not.
+    pub(super) fn try_gaps(
         &self,
         hint: u64,
         pages: u64,
-        locked: impl Fn(Interval) -> Result<Pages>,
-        mut fill: impl FnMut(Interval) -> Result<bool>,
+        mut fill: impl FnMut(Interval, bool) -> Result<Option<bool>>,
     ) -> Result<Option<u64>> {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
         let mut from = hint;
         for step in BUSY_GAP_STEPS {
             let gap = self.lowest_gap(from, pages)?;
-            match self.lock.write_if_no_writer(locked(gap)?, || fill(gap))? {
-                Some(filled) => return Ok(filled?.then_some(gap.start())),
+            match fill(gap, false)? {
+                Some(filled) => return Ok(filled.then_some(gap.start())),
                 None => from = gap.start().saturating_add(pages.saturating_mul(step)),
             }
         }
         let gap = self.lowest_gap(hint, pages)?;
-        let filled = self.lock.write(locked(gap)?, |_| fill(gap))?;
+        let filled = fill(gap, true)? == Some(true);
         Ok(filled.then_some(gap.start()))
     }
 }

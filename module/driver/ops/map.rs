@@ -7,11 +7,10 @@ use kernel::prelude::*;
 use super::{
     super::{
         region::{Attributes, Region},
-        regions::Effort,
         space::Space,
         stats::Counter,
     },
-    gone::Gone,
+    edit::Edit,
 };
 use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
 
@@ -45,7 +44,7 @@ impl Space {
     /// May sleep.
     pub(in super::super) fn map(&self, request: MapRequest) -> Result<u64> {
         let mapped = self.map_placed(&request);
-        // No lock is held any more, and the region has a backing of its own.
+        // No lock is held any more. If there is a region, it has a backing of its own.
         request.attributes.backing.release();
         let first = mapped?;
         self.stats.count(Counter::Maps);
@@ -58,35 +57,38 @@ impl Space {
             Placement::Fixed(range) => (range, true),
             Placement::FixedNoReplace(range) => (range, false),
         };
-        let mut gone = Gone::new();
+        let mut edit = Edit::new(&self.regions);
         self.lock.write(range, |held| {
             if !may_replace && self.regions.find(range, |_, _| ()).is_some() {
                 return Err(EEXIST);
             }
             let region = request.region_at(range.start())?;
-            let effort = &mut Effort::MayFail;
-            self.store_all(
-                range,
-                Some(region),
-                effort,
-                &mut gone,
-                |gone, part, removed| {
-                    self.discard_removed(part, removed, gone, &mut |page| held.done_below(page));
-                },
-            )
+            edit.store(range, Some(region), |edit, part, removed| {
+                if part.end() == range.end() {
+                    // Before others can remove the region.
+                    edit.give_up(&request.attributes.backing);
+                }
+                self.discard_removed(part, removed, edit, &mut |page| held.done_below(page));
+            })
         })?;
         Ok(range.start())
     }
 
     fn map_lowest(&self, request: &MapRequest, hint: u64, pages: u64) -> Result<u64> {
-        let mut gone = Gone::new();
+        let mut edit = Edit::new(&self.regions);
         loop {
-            let insert = || self.insert_lowest(request, hint, pages, &mut gone);
+            let insert = || self.insert_lowest(request, hint, pages, &mut edit);
             if let Some(first) = self.lock.write_if_global(insert)? {
                 return first;
             }
-            let fill = |gap| self.fill_gap(gap, request, &mut gone);
-            if let Some(first) = self.fill_a_gap(hint, pages, |gap| Ok(gap.into()), fill)? {
+            let placed = self.try_gaps(hint, pages, |gap, waits| {
+                let mut fill = || self.fill_gap(gap, request, &mut edit);
+                match waits {
+                    true => self.lock.write(gap, |_| fill()).map(Some),
+                    false => self.lock.write_if_no_writer(gap, fill)?.transpose(),
+                }
+            })?;
+            if let Some(first) = placed {
                 return Ok(first);
             }
         }
@@ -99,11 +101,11 @@ impl Space {
         request: &MapRequest,
         hint: u64,
         pages: u64,
-        gone: &mut Gone,
+        edit: &mut Edit<'_>,
     ) -> Result<u64> {
         loop {
             let gap = self.lowest_gap(hint, pages)?;
-            if self.fill_gap(gap, request, gone)? {
+            if self.fill_gap(gap, request, edit)? {
                 return Ok(gap.start());
             }
         }
@@ -111,15 +113,12 @@ impl Space {
 
     /// Whether the gap, which the caller has locked, was one still; it has the
     /// region now.
-    fn fill_gap(&self, gap: Interval, request: &MapRequest, gone: &mut Gone) -> Result<bool> {
-        let region = request.region_at(gap.start())?;
-        let stored = self.regions.insert(gap, &region);
-        gone.put(region);
-        let Some(stored) = stored? else {
-            return Ok(false);
-        };
-        // Its like beside it, whose pages stay.
-        gone.add(stored.removed);
-        Ok(true)
+    fn fill_gap(&self, gap: Interval, request: &MapRequest, edit: &mut Edit<'_>) -> Result<bool> {
+        let filled = edit.insert(gap, request.region_at(gap.start())?)?;
+        if filled {
+            // Before others can remove the region.
+            edit.give_up(&request.attributes.backing);
+        }
+        Ok(filled)
     }
 }

@@ -6,8 +6,8 @@
 //! its first change.
 
 mod advise;
+mod edit;
 mod gap;
-mod gone;
 mod map;
 mod protect;
 mod query;
@@ -19,63 +19,29 @@ pub(super) use remap::{RemapRequest, Target};
 
 use kernel::prelude::*;
 
-use self::gone::Gone;
+use self::edit::Edit;
 use super::{
     mistake::Mistake,
     region::{Attributes, Region},
-    regions::Effort,
     space::Space,
 };
 use crate::{
-    kern::{rcu_arc::RcuArc, rcu_maple::Removed, task::fatal_signal_pending},
+    kern::{rcu_maple::Removed, task::fatal_signal_pending},
     portable::interval::Interval,
 };
 
 impl Space {
-    /// Puts `new`, or nothing, in place of all regions of `range`. `stored` is
-    /// called with each part of it as soon as it is stored, and with what stood
-    /// there and beside it. The caller has locked the range, but `stored` may let
-    /// others into the part. `ENOMEM` if it may fail. May sleep.
-    fn store_all(
-        &self,
-        range: Interval,
-        mut new: Option<RcuArc<Region>>,
-        effort: &mut Effort,
-        gone: &mut Gone,
-        mut stored: impl FnMut(&mut Gone, Interval, Removed<Region>),
-    ) -> Result {
-        let mut rest = Some(range);
-        while let Some(todo) = rest {
-            // A part joins the one before it, unless others, who were let in
-            // there, have put something else in its place.
-            let done = match &new {
-                Some(new) => self.regions.replace(todo, new, *effort)?,
-                None => self.regions.remove(todo, *effort)?,
-            };
-            *effort = Effort::MustSucceed;
-            rest = range.above(done.end);
-            if rest.is_none() {
-                // Before others can remove it: theirs is to be the last reference.
-                new.take().into_iter().for_each(|new| gone.put(new));
-            }
-            let part = todo.below(done.end).unwrap_or(todo);
-            stored(gone, part, done.removed);
-        }
-        Ok(())
-    }
-
-    /// Removes all regions of `range`, to `gone`, and discards their pages. `done`
-    /// is called with the page up to which that is done. `ENOMEM` if it may fail.
-    /// May sleep.
+    /// Removes all regions of `range` and discards their pages. `done` is called
+    /// with the page up to which that is done. `ENOMEM` if the edit may fail. May
+    /// sleep.
     fn remove_regions(
         &self,
         range: Interval,
-        effort: &mut Effort,
-        gone: &mut Gone,
+        edit: &mut Edit<'_>,
         done: &mut impl FnMut(u64),
     ) -> Result {
-        self.store_all(range, None, effort, gone, |gone, part, removed| {
-            self.discard_removed(part, removed, gone, done);
+        edit.store(range, None, |edit, part, removed| {
+            self.discard_removed(part, removed, edit, done);
         })
     }
 
@@ -84,16 +50,21 @@ impl Space {
         &self,
         part: Interval,
         removed: Removed<Region>,
-        gone: &mut Gone,
+        edit: &mut Edit<'_>,
         done: &mut impl FnMut(u64),
     ) {
         // Where there was no region there are no pages.
-        if removed.is_empty() {
-            done(part.end());
-        } else {
-            self.discard(part, done);
+        if !removed.is_empty() {
+            self.discard(part, &mut |page| {
+                if page < part.end() {
+                    done(page);
+                }
+            });
         }
-        gone.add(removed);
+        // Before others can remove what is left of these regions: theirs is to be the
+        // last reference.
+        edit.add(removed);
+        done(part.end());
     }
 
     /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or what

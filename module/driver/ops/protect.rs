@@ -7,12 +7,11 @@ use kernel::{alloc::KVVec, prelude::*};
 use super::{
     super::{
         region::{Attributes, Region},
-        regions::Effort,
         space::Space,
         space_lock::Change,
         stats::Counter,
     },
-    gone::Gone,
+    edit::Edit,
 };
 use crate::{
     kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
@@ -27,6 +26,8 @@ use crate::{
 struct Run {
     interval: Interval,
     region: RcuArc<Region>,
+    /// How many regions, or parts of one, it takes the place of.
+    pieces: usize,
 }
 
 impl Space {
@@ -34,14 +35,17 @@ impl Space {
     /// can do what the new one forbids. `ENOMEM` (also if there is a hole),
     /// `EACCES`, `EINTR`. May sleep.
     pub(in super::super) fn protect(&self, range: Interval, protection: Protection) -> Result {
-        let mut gone = Gone::new();
+        let mut edit = Edit::new(&self.regions);
         self.lock.write(range, |held| {
             self.must_be_covered(range, |old| match old.backing.may_have(protection) {
                 true => Ok(()),
                 false => Err(EACCES),
             })?;
             let runs = self.runs_with(range, protection)?;
-            self.store_runs(runs, &mut gone, held)
+            if runs.len() > 1 {
+                edit.room.reserve(self.more_with(&runs))?;
+            }
+            self.store_runs(runs, &mut edit, held)
         })?;
         self.stats.count(Counter::Protects);
         Ok(())
@@ -62,6 +66,7 @@ impl Space {
                 let run = Run {
                     interval: run.piece.interval,
                     region: Region::new(run.piece.attributes)?,
+                    pieces: run.pieces,
                 };
                 runs.push(run, GFP_KERNEL_ACCOUNT)?;
             }
@@ -69,38 +74,34 @@ impl Space {
         Ok(runs)
     }
 
-    fn store_runs(&self, runs: KVVec<Run>, gone: &mut Gone, held: &mut Change<'_>) -> Result {
-        // A single store counts exactly.
-        let mut effort = Effort::MayFail;
-        let _room = match &runs[..] {
-            [first, .., last] => {
-                effort = Effort::HasRoom;
-                let below = self.is_cut_at(first.interval.start());
-                let above = self.is_cut_at(last.interval.end());
-                Some(
-                    self.regions
-                        .reserve(usize::from(below) + usize::from(above))?,
-                )
-            }
-            _ => None,
-        };
-        for Run { interval, region } in runs {
+    /// How many more regions than now there are at most while `runs` are stored.
+    /// (A single store counts exactly. Between several, a neighbour may join a
+    /// region to one of these, and so have it cut: that is one more at each end.)
+    fn more_with(&self, runs: &[Run]) -> usize {
+        let (mut more, mut most) = (0, 0);
+        for (number, run) in runs.iter().enumerate() {
+            let is_first = number == 0;
+            let is_last = number == runs.len() - 1;
+            let below = is_first && self.is_cut_at(run.interval.start());
+            let above = is_last && self.is_cut_at(run.interval.end());
+            more += 1 + isize::from(below) + isize::from(above) - run.pieces as isize;
+            most = most.max(more);
+        }
+        most as usize
+    }
+
+    fn store_runs(&self, runs: KVVec<Run>, edit: &mut Edit<'_>, held: &mut Change<'_>) -> Result {
+        for run in runs {
             // A fault that upgrades an entry looks at the region then.
-            let revokes = !region.attributes.protection.allows(Access::Write);
-            self.store_all(
-                interval,
-                Some(region),
-                &mut effort,
-                gone,
-                |gone, part, removed| {
-                    gone.add(removed);
-                    if revokes {
-                        self.revoke(part, &mut |page| held.done_below(page));
-                    } else {
-                        held.done_below(part.end());
-                    }
-                },
-            )?;
+            let revokes = !run.region.attributes.protection.allows(Access::Write);
+            edit.store(run.interval, Some(run.region), |edit, part, removed| {
+                edit.add(removed);
+                if revokes {
+                    self.revoke(part, &mut |page| held.done_below(page));
+                } else {
+                    held.done_below(part.end());
+                }
+            })?;
         }
         Ok(())
     }

@@ -7,11 +7,10 @@ use kernel::{alloc::KVVec, prelude::*};
 use super::{
     super::{
         region::{Attributes, Region},
-        regions::Effort,
         space::{Space, SPACE_PAGES},
         stats::Counter,
     },
-    gone::Gone,
+    edit::Edit,
 };
 use crate::{
     kern::{range_lock::Pages, rcu_arc::RcuArc, task::fatal_signal_pending},
@@ -49,16 +48,14 @@ impl Space {
             Pages::two(old, new).ok_or(EINVAL)?;
         }
         let first = loop {
-            let done = if new_pages > old.pages() {
-                let wanted = self.grown(old, new_pages)?;
-                let done = self.remap_to(&request, Some(&wanted));
-                // No lock is held any more, and the regions have backings of their own.
-                wanted.backing.release();
-                done?
-            } else {
-                self.remap_to(&request, None)?
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            let wanted = match new_pages > old.pages() {
+                true => Some(self.grown(old, new_pages)?),
+                false => None,
             };
-            if let Some(first) = done {
+            if let Some(first) = self.remap_to(&request, wanted.as_ref())? {
                 break first;
             }
         };
@@ -69,14 +66,16 @@ impl Space {
     /// What the region of `old` has in common, which may have so many pages
     /// instead. `EFAULT` if there is none, and the errors of MAP. May sleep.
     fn grown(&self, old: Interval, new_pages: u64) -> Result<Attributes> {
-        let (_, attributes) = self.region_with(old)?;
+        let look = || self.look_at(old, Attributes::without_hold);
+        let wanted = match look() {
+            Ok(wanted) => wanted,
+            // Others may be about to put one there.
+            Err(_) => self.lock.read_page(old.start(), look)??,
+        };
         // More of the file, wherever it is to stand.
         let more = Interval::new(old.end(), old.start() + new_pages).ok_or(EINVAL)?;
-        let verified = attributes.backing.verify(more, attributes.protection);
-        if verified.is_err() {
-            attributes.backing.release();
-        }
-        verified.map(|()| attributes)
+        wanted.backing.verify(more, wanted.protection)?;
+        Ok(wanted)
     }
 
     /// Returns the first page, or `None` if a region that is to grow has become
@@ -86,10 +85,10 @@ impl Space {
         match (request.target, wanted) {
             (Target::Fixed(new), _) => {
                 let pages = Pages::two(old, new).ok_or(EINVAL)?;
-                let mut gone = Gone::new();
+                let mut edit = Edit::new(&self.regions);
                 let moved = self
                     .lock
-                    .write(pages, |_| self.move_locked(old, new, wanted, &mut gone))?;
+                    .write(pages, |_| self.move_locked(old, new, wanted, &mut edit))?;
                 Ok(moved.then_some(new.start()))
             }
             (_, None) => self.shrink(old, new_pages).map(|()| Some(old.start())),
@@ -104,13 +103,12 @@ impl Space {
     fn shrink(&self, old: Interval, new_pages: u64) -> Result {
         let first = Interval::new(old.start(), old.start() + 1).ok_or(EINVAL)?;
         let tail = old.above(old.start() + new_pages);
-        let mut gone = Gone::new();
         let locked = tail.and_then(|tail| Pages::two(first, tail));
+        let mut edit = Edit::new(&self.regions);
         self.lock.write(locked.unwrap_or(first.into()), |held| {
             self.regions.at(old.start(), |_| ()).ok_or(EFAULT)?;
             let Some(tail) = tail else { return Ok(()) };
-            let effort = &mut Effort::MayFail;
-            self.remove_regions(tail, effort, &mut gone, &mut |page| held.done_below(page))
+            self.remove_regions(tail, &mut edit, &mut |page| held.done_below(page))
         })
     }
 
@@ -119,22 +117,23 @@ impl Space {
     fn grow(&self, old: Interval, new_pages: u64, wanted: &Attributes) -> Result<bool> {
         let tail = Interval::new(old.end(), old.start() + new_pages).ok_or(EINVAL)?;
         // Who is in the way may be busy for long.
-        self.must_be_free(old, tail)?;
+        if let Err(ENOMEM) = self.must_be_free(old, tail) {
+            return Err(ENOMEM);
+        }
         // With its last page locked it is there as long as this takes.
-        let locked = Interval::new(old.last(), tail.end()).ok_or(EINVAL)?;
-        let mut gone = Gone::new();
+        let locked = Interval::new(old.last(), tail.end().min(SPACE_PAGES)).ok_or(EINVAL)?;
+        let mut edit = Edit::new(&self.regions);
         self.lock.write(locked, |_| {
             self.must_be_free(old, tail)?;
-            let (_, attributes) = self.region_with(old)?;
+            let attributes = self.look_at(old, Attributes::clone)?;
             if attributes != *wanted {
                 return Ok(false);
             }
-            let region = Region::new(attributes)?;
             // It joins what it is like.
-            let stored = self.regions.insert(tail, &region);
-            gone.put(region);
-            gone.add(stored?.ok_or(ENOMEM)?.removed);
-            Ok(true)
+            match edit.insert(tail, Region::new(attributes)?)? {
+                true => Ok(true),
+                false => Err(ENOMEM),
+            }
         })
     }
 
@@ -153,13 +152,13 @@ impl Space {
         }
     }
 
-    /// The region that has all of `pages`. `EFAULT` if there is none.
-    fn region_with(&self, pages: Interval) -> Result<(Interval, Attributes)> {
-        let first = Interval::new(pages.start(), pages.start() + 1).ok_or(EINVAL)?;
+    /// What `look` makes of the region that has all of `pages`. `EFAULT` if there
+    /// is none.
+    fn look_at<R>(&self, pages: Interval, look: impl FnOnce(&Attributes) -> R) -> Result<R> {
         self.regions
-            .find(first, |whole, region| {
+            .find(pages, |whole, region| {
                 let has_all = whole.covers(pages);
-                has_all.then(|| (whole, region.attributes.clone()))
+                has_all.then(|| look(&region.attributes))
             })
             .flatten()
             .ok_or(EFAULT)
@@ -172,17 +171,24 @@ impl Space {
         new_pages: u64,
         wanted: &Attributes,
     ) -> Result<Option<u64>> {
-        let mut gone = Gone::new();
+        let mut edit = Edit::new(&self.regions);
         loop {
             let mut is_wanted = true;
-            // A gap that has old pages in it is none: `old` has lost its region.
-            let locked = |gap| Pages::two(old, gap).ok_or(EFAULT);
-            let moved = self.fill_a_gap(0, new_pages, locked, |gap| {
-                if self.regions.find(gap, |_, _| ()).is_some() {
-                    return Ok(false);
+            let moved = self.try_gaps(0, new_pages, |gap, waits| {
+                if !waits && self.lock.write_if_no_writer(gap, || ())?.is_none() {
+                    return Ok(None);
                 }
-                is_wanted = self.move_locked(old, gap, Some(wanted), &mut gone)?;
-                Ok(is_wanted)
+                // A gap that has old pages in it is none: `old` has lost its region.
+                let both = Pages::two(old, gap).unwrap_or_else(|| old.hull(gap).into());
+                let moved = self.lock.write(both, |_| {
+                    self.look_at(old, |_| ())?;
+                    if self.regions.find(gap, |_, _| ()).is_some() {
+                        return Ok(false);
+                    }
+                    is_wanted = self.move_locked(old, gap, Some(wanted), &mut edit)?;
+                    Ok(is_wanted)
+                });
+                moved.map(Some)
             })?;
             if moved.is_some() || !is_wanted {
                 return Ok(moved);
@@ -198,7 +204,7 @@ impl Space {
         old: Interval,
         new: Interval,
         wanted: Option<&Attributes>,
-        gone: &mut Gone,
+        edit: &mut Edit<'_>,
     ) -> Result<bool> {
         let head = old.below(old.start() + new.pages()).ok_or(EINVAL)?;
         let tail = old.above(head.end());
@@ -211,27 +217,21 @@ impl Space {
             }
         };
         let pages = self.directory.prepare_move(head, new.start())?;
-        let cuts = [old.start(), old.end()].map(|page| usize::from(self.is_cut_at(page)));
-        let splits = self.splits(&movers);
-        let _room = self.regions.reserve(cuts[0] + cuts[1] + splits)?;
+        edit.room.reserve(self.more_moved(old, &movers))?;
 
         // Nothing behind the first store fails.
-        let effort = &mut Effort::HasRoom;
         for (to, _) in movers.iter() {
-            self.remove_regions(*to, effort, gone, &mut |_| ())?;
+            self.remove_regions(*to, edit, &mut |_| ())?;
         }
         if let Some(tail) = tail {
-            self.remove_regions(tail, effort, gone, &mut |_| ())?;
+            self.remove_regions(tail, edit, &mut |_| ())?;
         }
         // Not their pages: the files of these are held by what the regions become.
-        self.store_all(head, None, effort, gone, |gone, _, removed| {
-            gone.add(removed)
-        })?;
+        edit.store(head, None, |edit, _, removed| edit.add(removed))?;
         let moved = pages.carry_out(|first, count| self.zap(first, count));
         self.stats.add(Counter::PagesMoved, moved as i64);
         for (to, region) in movers {
-            let joined = |gone: &mut Gone, _, removed| gone.add(removed);
-            self.store_all(to, Some(region), effort, gone, joined)?;
+            edit.store(to, Some(region), |edit, _, removed| edit.add(removed))?;
         }
         Ok(true)
     }
@@ -244,14 +244,16 @@ impl Space {
         new: Interval,
         wanted: Option<&Attributes>,
     ) -> Result<Option<Movers>> {
-        let (_, attributes) = self.region_with(head)?;
-        if wanted.is_some_and(|wanted| *wanted != attributes) {
-            return Ok(None);
-        }
-        let mut movers = Movers::with_capacity(1, GFP_KERNEL_ACCOUNT)?;
         let up = new.start().wrapping_sub(head.start());
-        let region = Region::new(attributes.moved_up(up))?;
-        movers.push((new, region), GFP_KERNEL_ACCOUNT)?;
+        let attributes = self.look_at(head, |attributes| {
+            let is_wanted = wanted.is_none_or(|wanted| wanted == attributes);
+            is_wanted.then(|| attributes.moved_up(up))
+        })?;
+        let Some(attributes) = attributes else {
+            return Ok(None);
+        };
+        let mut movers = Movers::with_capacity(1, GFP_KERNEL_ACCOUNT)?;
+        movers.push((new, Region::new(attributes)?), GFP_KERNEL_ACCOUNT)?;
         Ok(Some(movers))
     }
 
@@ -273,18 +275,19 @@ impl Space {
         Ok(movers)
     }
 
-    /// How many regions more there are when what is where the movers go has been
-    /// removed: one for each row of them that lies inside a region.
-    fn splits(&self, movers: &Movers) -> usize {
-        let mut splits = 0;
+    /// How many more regions than now there are at most while what is where the
+    /// movers go and in `old` is removed, and then the movers are stored.
+    fn more_moved(&self, old: Interval, movers: &Movers) -> usize {
+        let (mut more, mut most) = (0, 0);
         let mut rest = movers.iter().map(|(to, _)| *to).peekable();
         while let Some(mut row) = rest.next() {
             while let Some(next) = rest.next_if(|next| next.start() == row.end()) {
                 row = row.hull(next);
             }
-            let below = row.start().checked_sub(1);
-            splits += usize::from(below.is_some_and(|below| self.is_in_one(below, row.end())));
+            more += self.regions.more_without(row);
+            most = most.max(more);
         }
-        splits
+        more += self.regions.more_without(old) + movers.len() as isize;
+        most.max(more) as usize
     }
 }

@@ -5,8 +5,8 @@
 use kernel::prelude::*;
 
 use super::{
-    super::{regions::Effort, space::Space, stats::Counter},
-    gone::Gone,
+    super::{space::Space, stats::Counter},
+    edit::Edit,
 };
 use crate::portable::interval::Interval;
 
@@ -14,12 +14,11 @@ impl Space {
     /// Removes all regions of `range`. When it has returned, no CPU can use a
     /// translation of theirs. `ENOMEM`, `EINTR`. May sleep.
     pub(in super::super) fn unmap(&self, range: Interval) -> Result {
-        let mut gone = Gone::new();
+        let mut edit = Edit::new(&self.regions);
         self.lock.write(range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
-            let effort = &mut Effort::MayFail;
-            self.remove_regions(range, effort, &mut gone, &mut |page| held.done_below(page))
+            self.remove_regions(range, &mut edit, &mut |page| held.done_below(page))
         })?;
         self.stats.count(Counter::Unmaps);
         Ok(())

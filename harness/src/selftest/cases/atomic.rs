@@ -14,6 +14,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "atomic":
     query_beside_map_over_a_boundary,
     query_beside_map_up_to_a_boundary,
     shrink_beside_map_of_the_tail,
+    growth_beside_a_replacing_move,
 ];
 
 const RW: Prot = Prot::READ_WRITE;
@@ -113,6 +114,26 @@ fn shrink_beside_map_of_the_tail() -> Outcome {
             let seen = found.as_ref().map(piece);
             ensure_eq!(seen, Some((5, 10, RW)), "the tail alone, {policy:?}");
             arena.unmap(0, 10)
+        })?;
+        must_add_up(&arena.space)?;
+    }
+    Ok(())
+}
+
+/// There is a region all the time, though each is replaced by the next one.
+fn growth_beside_a_replacing_move() -> Outcome {
+    for policy in POLICIES {
+        let arena = Arena::empty(1)?;
+        arena.space.set_policy(policy)?;
+        arena.remap(0, 40, RW)?;
+        arena.remap(40, 1, RO)?;
+        for_a_while(TIME, 3, |number, _| {
+            if number != 0 {
+                let grown = arena.resize(0, 40, 41, Relocation::Stay);
+                return fails(grown, libc::ENOMEM, "REMAP");
+            }
+            arena.remap(100, 40, RW)?;
+            arena.shift(100, 40, 0)
         })?;
         must_add_up(&arena.space)?;
     }

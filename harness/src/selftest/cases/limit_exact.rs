@@ -3,21 +3,25 @@
 //! not fails, whatever is in between.
 
 use std::sync::Barrier;
+use std::time::Duration;
 
-use super::concurrency::in_threads;
+use super::concurrency::{for_a_while, in_threads};
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails};
 use crate::selftest::files::{memfd, private};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, at};
-use crate::{Policy, Prot, Relocation};
+use crate::{PAGE_SIZE, Placement, Policy, Prot, Relocation};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "limit":
     remap_that_cuts_and_leaves_nothing_keeps_within,
     protect_that_cuts_and_joins_keeps_within,
     remap_of_several_regions_counts_all_pieces,
     remap_to_a_whole_region_counts_all_pieces,
+    protect_that_cuts_what_becomes_one_keeps_within,
+    remap_that_replaces_a_region_keeps_within,
     protects_at_once_keep_within,
     remaps_at_once_keep_within,
+    map_beside_a_move_of_all_keeps_within,
 ];
 
 const RW: Prot = Prot::READ_WRITE;
@@ -43,6 +47,29 @@ fn protect_that_cuts_and_joins_keeps_within() -> Outcome {
     arena.protect(5, 9, RO)?;
     let expected = [(0, 10, RO), (10, 12, RO), (12, 14, RO)];
     ensure_eq!(arena.shape()?, expected, "regions");
+    Ok(())
+}
+
+/// Two runs, of which the first cuts a region and takes the place of another.
+fn protect_that_cuts_what_becomes_one_keeps_within() -> Outcome {
+    let file = memfd(2, 50)?;
+    let arena = Arena::new(10, RO)?;
+    arena.remap(10, 10, RW)?;
+    arena.place(20, 2, RO, private(&file, 0))?;
+    arena.space.limit_regions(3)?;
+    arena.protect(5, 17, Prot::NONE)?;
+    let none = Prot::NONE;
+    let expected = [(0, 5, RO), (5, 20, none), (20, 22, none)];
+    ensure_eq!(arena.shape()?, expected, "regions");
+    Ok(())
+}
+
+fn remap_that_replaces_a_region_keeps_within() -> Outcome {
+    let arena = Arena::new(10, RW)?;
+    arena.remap(20, 1, RO)?;
+    arena.space.limit_regions(2)?;
+    arena.shift(9, 1, 20)?;
+    ensure_eq!(arena.shape()?, [(0, 9, RW), (20, 21, RW)], "regions");
     Ok(())
 }
 
@@ -160,4 +187,31 @@ fn remaps_at_once_keep_within() -> Outcome {
         },
         |arena, first| arena.shift(first + 8, 1, first + 1),
     )
+}
+
+/// What is on its way is nowhere to be seen, but has its room.
+fn map_beside_a_move_of_all_keeps_within() -> Outcome {
+    const REGIONS: usize = 40;
+    const FAR: usize = 2000;
+    for policy in [Policy::RANGE, Policy::GLOBAL] {
+        let arena = Arena::empty(FAR)?;
+        arena.space.set_policy(policy)?;
+        let all = 2 * REGIONS;
+        for page in (0..all).step_by(2) {
+            arena.remap(page, 1, RW)?;
+            arena.stamp(page, 1, 1)?;
+        }
+        arena.space.limit_regions(REGIONS as u64)?;
+        for_a_while(Duration::from_secs(2), 2, |number, _| {
+            if number == 0 {
+                arena.shift(0, all, 500)?;
+                return arena.shift(500, all, 0);
+            }
+            let (addr, place) = (at(FAR), Placement::FixedNoreplace);
+            let mapped = arena.space.map(addr, PAGE_SIZE, RW, place);
+            fails(mapped, libc::ENOMEM, "one more than there may be")
+        })?;
+        ensure_eq!(arena.space.stats()?.regions, REGIONS as u64, "regions");
+    }
+    Ok(())
 }

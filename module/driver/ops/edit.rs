@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A change of regions under way.
+//!
+//! What a region holds of its file is given up with the last reference to it,
+//! rather than a grace period later: who unmaps a memfd may resize it at once. The
+//! rest of it takes the inode's lock, for which no other may be held: see the lock
+//! order. So it is left until the change is over.
+
+use kernel::{
+    alloc::{flags::__GFP_NOWARN, KVVec},
+    prelude::*,
+};
+
+use super::super::{
+    backing::Backing,
+    mistake::Mistake,
+    region::Region,
+    regions::{Regions, Room},
+};
+use crate::{
+    kern::{frozen::Unheld, rcu_arc::RcuArc, rcu_maple::Removed},
+    portable::interval::Interval,
+};
+
+/// To be dropped when no lock is held. May sleep then.
+pub(super) struct Edit<'a> {
+    regions: &'a Regions,
+    pub(super) room: Room<'a>,
+    unheld: KVVec<Unheld>,
+}
+
+impl<'a> Edit<'a> {
+    /// Of `regions`, of which nothing has been changed so far.
+    pub(super) fn new(regions: &'a Regions) -> Self {
+        Self {
+            regions,
+            room: regions.room(),
+            unheld: KVVec::new(),
+        }
+    }
+
+    /// Puts `new`, or nothing, in place of all regions of `range`. `stored` is
+    /// called with each part of it as soon as it is stored, and with what stood
+    /// there and beside it. The caller has locked the range, but `stored` may let
+    /// others into the part. `ENOMEM` if nothing has been changed by this edit so
+    /// far. May sleep.
+    pub(super) fn store(
+        &mut self,
+        range: Interval,
+        mut new: Option<RcuArc<Region>>,
+        mut stored: impl FnMut(&mut Self, Interval, Removed<Region>),
+    ) -> Result {
+        let mut rest = Some(range);
+        while let Some(todo) = rest {
+            // A part joins the one before it, unless others, who were let in
+            // there, have put something else in its place.
+            let done = match &new {
+                Some(new) => self.regions.replace(todo, new, &mut self.room)?,
+                None => self.regions.remove(todo, &mut self.room)?,
+            };
+            rest = range.above(done.end);
+            if rest.is_none() {
+                // Before others can remove it: theirs is to be the last reference.
+                new.take().into_iter().for_each(|new| self.put(new));
+            }
+            let part = todo.below(done.end).unwrap_or(todo);
+            stored(self, part, done.removed);
+        }
+        Ok(())
+    }
+
+    /// Puts `new` in `range`, which the caller has locked, if nothing is there.
+    /// Returns whether that was so. `ENOMEM`. May sleep.
+    pub(super) fn insert(&mut self, range: Interval, new: RcuArc<Region>) -> Result<bool> {
+        let stored = self.regions.insert(range, &new, &mut self.room);
+        self.put(new);
+        let stored = stored?;
+        let filled = stored.is_some();
+        // Its like beside it, whose pages stay.
+        stored
+            .into_iter()
+            .for_each(|stored| self.add(stored.removed));
+        Ok(filled)
+    }
+
+    /// Takes regions whose pages are in no window any more, or another region's.
+    pub(super) fn add(&mut self, removed: Removed<Region>) {
+        removed.into_iter().for_each(|region| self.put(region));
+    }
+
+    /// Takes a reference, which may be the last.
+    pub(super) fn put(&mut self, region: RcuArc<Region>) {
+        if Mistake::LeakRegion.is_made() {
+            return core::mem::forget(region);
+        }
+        region.put(|region| {
+            if !Mistake::ThawLate.is_made() {
+                self.give_up(&region.attributes.backing);
+            }
+        });
+    }
+
+    /// Gives up what `backing` holds of its file.
+    pub(super) fn give_up(&mut self, backing: &Backing) {
+        if let Some(unheld) = backing.give_up() {
+            // If there is no memory, it is dropped here, and thawed a moment later.
+            let _ = self.unheld.push(unheld, GFP_KERNEL | __GFP_NOWARN);
+        }
+    }
+}
+
+impl Drop for Edit<'_> {
+    fn drop(&mut self) {
+        while let Some(unheld) = self.unheld.pop() {
+            unheld.thaw();
+        }
+    }
+}
