@@ -44,15 +44,6 @@ pub(crate) struct Regions {
     reserved: Atomic<usize>,
 }
 
-/// What a store has done.
-pub(crate) struct Stored {
-    /// The page up to which it is done.
-    pub(crate) end: u64,
-    /// The regions that stood there. They are to be kept until their pages have
-    /// been taken out of every window.
-    pub(crate) removed: Removed<Region>,
-}
-
 /// What a change may do to the number of regions: it may have room for some more
 /// than there are, which no other gets until this is dropped.
 pub(crate) struct Room<'a> {
@@ -62,6 +53,15 @@ pub(crate) struct Room<'a> {
     keeps_all: bool,
     /// It has changed something, so it may not fail any more.
     has_begun: bool,
+}
+
+/// What a change has so far: room, and what it has taken out.
+pub(crate) struct Progress<'a> {
+    pub(crate) room: Room<'a>,
+    /// The regions that stood where it has stored something. They are to be taken
+    /// out before the next store, but kept until their pages have been taken out
+    /// of every window.
+    pub(crate) removed: Removed<Region>,
 }
 
 impl Room<'_> {
@@ -150,13 +150,17 @@ impl Regions {
         }
     }
 
-    /// None so far, of a change that has not begun.
-    pub(crate) fn room(&self) -> Room<'_> {
-        Room {
+    /// A change that has not begun.
+    pub(crate) fn change(&self) -> Progress<'_> {
+        let room = Room {
             regions: self,
             held: 0,
             keeps_all: false,
             has_begun: false,
+        };
+        Progress {
+            room,
+            removed: Removed::new(),
         }
     }
 
@@ -252,52 +256,52 @@ impl Regions {
         Interval::new(first, first + pages)
     }
 
-    /// Puts `new` in `range`, which the caller has locked, if nothing is there;
-    /// `None` if something is. `ENOMEM`. May sleep.
+    /// Puts `new` in `range`, which the caller has locked, if nothing is there.
+    /// Returns whether that was so. `ENOMEM`. May sleep.
     pub(crate) fn insert(
         &self,
         range: Interval,
         new: &RcuArc<Region>,
-        room: &mut Room<'_>,
-    ) -> Result<Option<Stored>> {
-        self.attempt(range, room, |tree, allowance| {
-            if tree
-                .find(range.start() as usize, range.last() as usize)
-                .is_some()
-            {
+        progress: &mut Progress<'_>,
+    ) -> Result<bool> {
+        let end = self.attempt(range, progress, |tree, allowance, removed| {
+            if tree.find(range.start() as usize, range.last() as usize).is_some() {
                 return Ok(None);
             }
-            store_joined(tree, range, new, allowance).map(Some)
-        })
+            store_joined(tree, range, new, allowance, removed).map(Some)
+        });
+        end.map(|end| end.is_some())
     }
 
     /// Removes what stands in `range`, which the caller has locked, or in the
-    /// first part of it. `ENOMEM` if the change has not begun. May sleep.
-    pub(crate) fn remove(&self, range: Interval, room: &mut Room<'_>) -> Result<Stored> {
+    /// first part of it. Returns the page up to which that is done. `ENOMEM` if
+    /// the change has not begun. May sleep.
+    pub(crate) fn remove(&self, range: Interval, progress: &mut Progress<'_>) -> Result<u64> {
         let place = Place {
             first: range.start() as usize,
             last: range.last() as usize,
             may_end_before: range.last() as usize,
         };
-        let removed = self.attempt(range, room, |tree, allowance| {
-            store(tree, place, None, allowance).map(Some)
+        let end = self.attempt(range, progress, |tree, allowance, removed| {
+            store(tree, place, None, allowance, removed).map(Some)
         });
-        removed?.ok_or(ENOMEM)
+        end?.ok_or(ENOMEM)
     }
 
     /// Puts `new` in place of what stands in `run`, which the caller has locked,
     /// or in the first part of it, and joins it with its like beside the run.
-    /// `ENOMEM` if the change has not begun. May sleep.
+    /// Returns the page up to which that is done. `ENOMEM` if the change has not
+    /// begun. May sleep.
     pub(crate) fn replace(
         &self,
         run: Interval,
         new: &RcuArc<Region>,
-        room: &mut Room<'_>,
-    ) -> Result<Stored> {
-        let replaced = self.attempt(run, room, |tree, allowance| {
-            store_joined(tree, run, new, allowance).map(Some)
+        progress: &mut Progress<'_>,
+    ) -> Result<u64> {
+        let end = self.attempt(run, progress, |tree, allowance, removed| {
+            store_joined(tree, run, new, allowance, removed).map(Some)
         });
-        replaced?.ok_or(ENOMEM)
+        end?.ok_or(ENOMEM)
     }
 
     /// Calls `store`, to `range`, with the tree locked. Memory is waited for without
@@ -305,10 +309,14 @@ impl Regions {
     fn attempt(
         &self,
         range: Interval,
-        room: &mut Room<'_>,
-        mut store: impl FnMut(&mut Locked<'_, Region>, Allowance) -> Result<Option<Stored>, StoreError>,
-    ) -> Result<Option<Stored>> {
-        let last = if room.has_begun {
+        progress: &mut Progress<'_>,
+        mut store: impl FnMut(
+            &mut Locked<'_, Region>,
+            Allowance,
+            &mut Removed<Region>,
+        ) -> Result<Option<u64>, StoreError>,
+    ) -> Result<Option<u64>> {
+        let last = if progress.room.has_begun {
             Memory::Surely
         } else {
             Memory::Wait
@@ -316,12 +324,12 @@ impl Regions {
         for memory in [Memory::NoWait, Memory::NoWait, Memory::NoWait, last] {
             let mut tree = self.tree.lock();
             let before = tree.len();
-            let max = room.max();
-            match store(&mut tree, Allowance { max, memory }) {
+            let max = progress.room.max();
+            match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
                 Ok(None) => return Ok(None),
-                Ok(Some(stored)) => {
-                    room.spend(before, tree.len(), stored.end >= range.end());
-                    return Ok(Some(stored));
+                Ok(Some(end)) => {
+                    progress.room.spend(before, tree.len(), end >= range.end());
+                    return Ok(Some(end));
                 }
                 Err(StoreError::Full) => return Err(ENOMEM),
                 Err(StoreError::NoMemory) => drop(tree),
@@ -338,7 +346,8 @@ fn store_joined(
     run: Interval,
     new: &RcuArc<Region>,
     allowance: Allowance,
-) -> Result<Stored, StoreError> {
+    removed: &mut Removed<Region>,
+) -> Result<u64, StoreError> {
     let below = run
         .start()
         .checked_sub(1)
@@ -353,7 +362,7 @@ fn store_joined(
         last: whole.last() as usize,
         may_end_before: run.last() as usize,
     };
-    store(tree, place, Some(new), allowance)
+    store(tree, place, Some(new), allowance, removed)
 }
 
 fn store(
@@ -361,12 +370,10 @@ fn store(
     place: Place,
     new: Option<&RcuArc<Region>>,
     allowance: Allowance,
-) -> Result<Stored, StoreError> {
-    let (last, removed) = tree.store(place, new, allowance)?;
-    Ok(Stored {
-        end: last as u64 + 1,
-        removed,
-    })
+    removed: &mut Removed<Region>,
+) -> Result<u64, StoreError> {
+    let last = tree.store(place, new, allowance, removed)?;
+    Ok(last as u64 + 1)
 }
 
 fn piece_at<'a>(tree: &'a Locked<'_, Region>, page: u64) -> Option<Piece<&'a Attributes>> {

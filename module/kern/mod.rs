@@ -5,6 +5,7 @@
 //! They know nothing of faultline and could go upstream. All `unsafe` of the
 //! module is in here, but for one call in `driver/device.rs`.
 
+pub(crate) mod array_vec;
 pub(crate) mod bindings;
 pub(crate) mod frozen;
 pub(crate) mod held_file;

@@ -12,7 +12,7 @@
 //! The lock is a mutex, under which the memory of a store can be waited for: a
 //! tree says how many nodes a store takes only as long as nothing else is stored.
 
-use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
+use core::{marker::PhantomData, pin::Pin, ptr};
 
 use kernel::{
     bindings as c,
@@ -28,6 +28,7 @@ use kernel::{
 };
 
 use super::{
+    array_vec::ArrayVec,
     bindings,
     mutex::{Guard, Mutex},
     rcu_arc::RcuArc,
@@ -49,21 +50,8 @@ pub(crate) struct Entry<'g, T> {
 const BATCH: usize = 32;
 
 /// References to all objects that stood in an interval that was overwritten,
-/// be it in parts.
-#[must_use = "the last reference to an object may be among them"]
-pub(crate) struct Removed<T>([Option<RcuArc<T>>; BATCH + 1]);
-
-impl<T> Removed<T> {
-    /// Whether nothing was overwritten.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0[0].is_none()
-    }
-
-    /// The objects, as often as they stood there.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = RcuArc<T>> {
-        self.0.into_iter().flatten()
-    }
-}
+/// be it in parts; as often as they stood there.
+pub(crate) type Removed<T> = ArrayVec<RcuArc<T>, { BATCH + 1 }>;
 
 /// Where something is to be stored.
 #[derive(Clone, Copy)]
@@ -234,52 +222,67 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
 
     /// Puts `new`, or nothing, in place of what is at `place`, or at as many of
     /// its first intervals as a store may overwrite. Returns the last index that
-    /// is done, and what was overwritten. If it fails, nothing is changed. May
-    /// sleep, if it may wait for memory.
+    /// is done, and adds what was overwritten to `removed`, which was empty. If it
+    /// fails, nothing is changed. May sleep, if it may wait for memory.
     pub(crate) fn store(
         &mut self,
         place: Place,
         new: Option<&RcuArc<T>>,
         allowance: Allowance,
-    ) -> Result<(usize, Removed<T>), StoreError> {
-        let old = self.overwritten(place);
+        removed: &mut Removed<T>,
+    ) -> Result<usize, StoreError> {
+        let mut old = Overwritten::new(place.last);
+        self.find_overwritten(place, &mut old);
         let len = self.tree.len();
         let len_behind = len + usize::from(new.is_some()) + usize::from(old.splits) - old.covered();
         if len_behind > len && len_behind > allowance.max {
             return Err(StoreError::Full);
         }
-        if new.is_some() || old.count != 0 {
-            // The part above the range stands in an interval of its own then.
-            let second = old.splits.then(|| old.reference(0));
+        if new.is_some() || old.objects.len() != 0 {
             self.store_raw(place.first, old.last, new.cloned(), allowance.memory)?;
-            core::mem::forget(second);
+        }
+        for &(object, covered) in old.objects.iter() {
+            // SAFETY: By the type invariants, and there was a reference for this entry.
+            let entry = unsafe { RcuArc::from_raw(object) };
+            // The entry is gone, or else what is left of it keeps the reference.
+            if !covered {
+                core::mem::forget(entry.clone());
+            }
+            if !covered && old.splits {
+                // The part above stands in an interval of its own.
+                core::mem::forget(entry.clone());
+            }
+            removed.push(entry);
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
         self.tree.len.store(len_behind, Relaxed);
-        Ok((old.last, old.into_removed()))
+        Ok(old.last)
     }
 
     /// What a store to `place` overwrites.
-    fn overwritten(&self, place: Place) -> Overwritten<T> {
+    fn find_overwritten(&self, place: Place, old: &mut Overwritten<T>) {
         let Place { first, last, .. } = place;
-        let mut old = Overwritten::new(last);
-        let mut index = first;
-        while let Some((from, to, object)) = self.find_raw(index, last) {
-            if old.count >= BATCH && from <= place.may_end_before {
+        let mut mas = self.tree.state(first, first);
+        loop {
+            // SAFETY: `mas` is initialised as MA_STATE() does, or was left so by the call
+            // before, and the lock is held.
+            let object = unsafe { c::mas_find(&mut mas, last) };
+            if object.is_null() {
+                break;
+            }
+            let (from, to) = (mas.index, mas.last);
+            if old.objects.len() >= BATCH && from <= place.may_end_before {
                 // Not this one: the store ends before it.
                 old.last = from - 1;
                 break;
             }
             let (cut_below, cut_above) = (from < first, to > last);
             old.splits = cut_below && cut_above;
-            old.objects[old.count] = (object, !cut_below && !cut_above);
-            old.count += 1;
-            match to.checked_add(1) {
-                Some(next) if next <= last => index = next,
-                _ => break,
+            old.objects.push((object.cast(), !cut_below && !cut_above));
+            if to >= last {
+                break;
             }
         }
-        old
     }
 
     fn store_raw(
@@ -316,51 +319,27 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
 ///
 /// # Invariants
 ///
-/// The first `count` of `objects` are entries of the tree, and the flag says
-/// whether the store covers the whole interval of it.
+/// `objects` are entries of the tree, or were until they were overwritten, and the
+/// flag says whether the store covers the whole interval of it.
 struct Overwritten<T> {
-    objects: [(*mut T, bool); BATCH + 1],
-    count: usize,
+    objects: ArrayVec<(*mut T, bool), { BATCH + 1 }>,
     /// The last index that is stored to.
     last: usize,
     /// Whether it cuts one interval in two.
     splits: bool,
 }
 
-impl<T: Send + Sync + 'static> Overwritten<T> {
+impl<T> Overwritten<T> {
     fn new(last: usize) -> Self {
         Self {
-            objects: [(ptr::null_mut(), false); BATCH + 1],
-            count: 0,
+            objects: ArrayVec::new(),
             last,
             splits: false,
         }
     }
 
     fn covered(&self) -> usize {
-        let covered = |&&(_, covered): &&(*mut T, bool)| covered;
-        self.objects[..self.count].iter().filter(covered).count()
-    }
-
-    /// One more reference to an object.
-    fn reference(&self, number: usize) -> RcuArc<T> {
-        // SAFETY: By the type invariants; the entry keeps its reference, so none is dropped here.
-        let entry = ManuallyDrop::new(unsafe { RcuArc::from_raw(self.objects[number].0) });
-        RcuArc::clone(&entry)
-    }
-
-    /// The references of entries that are gone, and copies of those of entries
-    /// of which a part is left.
-    fn into_removed(self) -> Removed<T> {
-        let mut removed = Removed([const { None }; BATCH + 1]);
-        for (number, slot) in removed.0.iter_mut().enumerate().take(self.count) {
-            *slot = Some(match self.objects[number] {
-                // SAFETY: By the type invariants, and the entry is gone.
-                (object, true) => unsafe { RcuArc::from_raw(object) },
-                (_, false) => self.reference(number),
-            });
-        }
-        removed
+        self.objects.iter().filter(|(_, covered)| *covered).count()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{EXIT_PASS, stress};
 /// Options of `faultline bench`.
 #[derive(Args, Clone, Debug)]
 pub struct Bench {
-    /// Measure only work whose name contains this
+    /// Measure only work whose name, a comma and what it is done with contain this
     #[arg(value_name = "WORK", default_value = "")]
     filter: String,
 
@@ -49,7 +49,10 @@ pub fn run(bench: &Bench) -> ExitCode {
 type Results = Vec<(Case, Rounds)>;
 
 fn measure(bench: &Bench) -> io::Result<Results> {
-    let wanted = |case: &Case| case.work.contains(bench.filter.as_str());
+    let wanted = |case: &Case| {
+        let name = format!("{}, {}", case.work, case.on);
+        name.contains(bench.filter.as_str())
+    };
     let mut results: Results = cases::all()
         .into_iter()
         .filter(wanted)

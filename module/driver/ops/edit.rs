@@ -16,17 +16,17 @@ use super::super::{
     backing::Backing,
     mistake::Mistake,
     region::Region,
-    regions::{Regions, Room},
+    regions::{Progress, Regions},
 };
 use crate::{
-    kern::{frozen::Unheld, rcu_arc::RcuArc, rcu_maple::Removed},
+    kern::{frozen::Unheld, rcu_arc::RcuArc},
     portable::interval::Interval,
 };
 
 /// To be dropped when no lock is held. May sleep then.
 pub(super) struct Edit<'a> {
     regions: &'a Regions,
-    pub(super) room: Room<'a>,
+    progress: Progress<'a>,
     unheld: KVVec<Unheld>,
 }
 
@@ -35,37 +35,42 @@ impl<'a> Edit<'a> {
     pub(super) fn new(regions: &'a Regions) -> Self {
         Self {
             regions,
-            room: regions.room(),
+            progress: regions.change(),
             unheld: KVVec::new(),
         }
     }
 
+    /// Keeps room for `more` regions than there are, and that of all regions that
+    /// are removed. `ENOMEM`. May sleep.
+    pub(super) fn reserve(&mut self, more: usize) -> Result {
+        self.progress.room.reserve(more)
+    }
+
     /// Puts `new`, or nothing, in place of all regions of `range`. `stored` is
-    /// called with each part of it as soon as it is stored, and with what stood
-    /// there and beside it. The caller has locked the range, but `stored` may let
-    /// others into the part. `ENOMEM` if nothing has been changed by this edit so
-    /// far. May sleep.
+    /// called with each part of it as soon as it is stored; it calls `put_removed`
+    /// when the pages of what stood there are in no window any more, or another
+    /// region's. The caller has locked the range, but `stored` may let others into
+    /// the part. `ENOMEM` if nothing has been changed by this edit so far. May sleep.
     pub(super) fn store(
         &mut self,
         range: Interval,
         mut new: Option<RcuArc<Region>>,
-        mut stored: impl FnMut(&mut Self, Interval, Removed<Region>),
+        mut stored: impl FnMut(&mut Self, Interval),
     ) -> Result {
         let mut rest = Some(range);
         while let Some(todo) = rest {
             // A part joins the one before it, unless others, who were let in
             // there, have put something else in its place.
-            let done = match &new {
-                Some(new) => self.regions.replace(todo, new, &mut self.room)?,
-                None => self.regions.remove(todo, &mut self.room)?,
+            let end = match &new {
+                Some(new) => self.regions.replace(todo, new, &mut self.progress)?,
+                None => self.regions.remove(todo, &mut self.progress)?,
             };
-            rest = range.above(done.end);
+            rest = range.above(end);
             if rest.is_none() {
                 // Before others can remove it: theirs is to be the last reference.
                 new.take().into_iter().for_each(|new| self.put(new));
             }
-            let part = todo.below(done.end).unwrap_or(todo);
-            stored(self, part, done.removed);
+            stored(self, todo.below(end).unwrap_or(todo));
         }
         Ok(())
     }
@@ -73,20 +78,23 @@ impl<'a> Edit<'a> {
     /// Puts `new` in `range`, which the caller has locked, if nothing is there.
     /// Returns whether that was so. `ENOMEM`. May sleep.
     pub(super) fn insert(&mut self, range: Interval, new: RcuArc<Region>) -> Result<bool> {
-        let stored = self.regions.insert(range, &new, &mut self.room);
+        let filled = self.regions.insert(range, &new, &mut self.progress);
         self.put(new);
-        let stored = stored?;
-        let filled = stored.is_some();
         // Its like beside it, whose pages stay.
-        stored
-            .into_iter()
-            .for_each(|stored| self.add(stored.removed));
-        Ok(filled)
+        self.put_removed();
+        filled
     }
 
-    /// Takes regions whose pages are in no window any more, or another region's.
-    pub(super) fn add(&mut self, removed: Removed<Region>) {
-        removed.into_iter().for_each(|region| self.put(region));
+    /// Whether the last store has removed anything.
+    pub(super) fn has_removed(&self) -> bool {
+        self.progress.removed.len() != 0
+    }
+
+    /// Gives up what the last store has removed.
+    pub(super) fn put_removed(&mut self) {
+        while let Some(region) = self.progress.removed.pop() {
+            self.put(region);
+        }
     }
 
     /// Takes a reference, which may be the last.

@@ -63,12 +63,12 @@ impl Space {
                 return Err(EEXIST);
             }
             let region = request.region_at(range.start())?;
-            edit.store(range, Some(region), |edit, part, removed| {
+            edit.store(range, Some(region), |edit, part| {
                 if part.end() == range.end() {
                     // Before others can remove the region.
                     edit.give_up(&request.attributes.backing);
                 }
-                self.discard_removed(part, removed, edit, &mut |page| held.done_below(page));
+                self.discard_removed(part, edit, &mut |page| held.done_below(page));
             })
         })?;
         Ok(range.start())

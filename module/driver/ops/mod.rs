@@ -22,11 +22,11 @@ use kernel::prelude::*;
 use self::edit::Edit;
 use super::{
     mistake::Mistake,
-    region::{Attributes, Region},
+    region::Attributes,
     space::Space,
 };
 use crate::{
-    kern::{rcu_maple::Removed, task::fatal_signal_pending},
+    kern::task::fatal_signal_pending,
     portable::interval::Interval,
 };
 
@@ -40,8 +40,8 @@ impl Space {
         edit: &mut Edit<'_>,
         done: &mut impl FnMut(u64),
     ) -> Result {
-        edit.store(range, None, |edit, part, removed| {
-            self.discard_removed(part, removed, edit, done);
+        edit.store(range, None, |edit, part| {
+            self.discard_removed(part, edit, done);
         })
     }
 
@@ -49,12 +49,11 @@ impl Space {
     fn discard_removed(
         &self,
         part: Interval,
-        removed: Removed<Region>,
         edit: &mut Edit<'_>,
         done: &mut impl FnMut(u64),
     ) {
         // Where there was no region there are no pages.
-        if !removed.is_empty() {
+        if edit.has_removed() {
             self.discard(part, &mut |page| {
                 if page < part.end() {
                     done(page);
@@ -63,7 +62,7 @@ impl Space {
         }
         // Before others can remove what is left of these regions: theirs is to be the
         // last reference.
-        edit.add(removed);
+        edit.put_removed();
         done(part.end());
     }
 

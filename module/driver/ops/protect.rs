@@ -43,7 +43,7 @@ impl Space {
             })?;
             let runs = self.runs_with(range, protection)?;
             if runs.len() > 1 {
-                edit.room.reserve(self.more_with(&runs))?;
+                edit.reserve(self.more_with(&runs))?;
             }
             self.store_runs(runs, &mut edit, held)
         })?;
@@ -94,8 +94,8 @@ impl Space {
         for run in runs {
             // A fault that upgrades an entry looks at the region then.
             let revokes = !run.region.attributes.protection.allows(Access::Write);
-            edit.store(run.interval, Some(run.region), |edit, part, removed| {
-                edit.add(removed);
+            edit.store(run.interval, Some(run.region), |edit, part| {
+                edit.put_removed();
                 if revokes {
                     self.revoke(part, &mut |page| held.done_below(page));
                 } else {

@@ -217,7 +217,7 @@ impl Space {
             }
         };
         let pages = self.directory.prepare_move(head, new.start())?;
-        edit.room.reserve(self.more_moved(old, &movers))?;
+        edit.reserve(self.more_moved(old, &movers))?;
 
         // Nothing behind the first store fails.
         for (to, _) in movers.iter() {
@@ -227,11 +227,11 @@ impl Space {
             self.remove_regions(tail, edit, &mut |_| ())?;
         }
         // Not their pages: the files of these are held by what the regions become.
-        edit.store(head, None, |edit, _, removed| edit.add(removed))?;
+        edit.store(head, None, |edit, _| edit.put_removed())?;
         let moved = pages.carry_out(|first, count| self.zap(first, count));
         self.stats.add(Counter::PagesMoved, moved as i64);
         for (to, region) in movers {
-            edit.store(to, Some(region), |edit, _, removed| edit.add(removed))?;
+            edit.store(to, Some(region), |edit, _| edit.put_removed())?;
         }
         Ok(true)
     }
