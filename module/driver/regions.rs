@@ -24,7 +24,7 @@ use super::{
 use crate::{
     kern::{
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Locked, Memory, Place, RcuMaple, Removed, StoreError},
+        rcu_maple::{Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError},
     },
     portable::{
         interval::Interval,
@@ -265,7 +265,10 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<bool> {
         let end = self.attempt(range, progress, |tree, allowance, removed| {
-            if tree.find(range.start() as usize, range.last() as usize).is_some() {
+            if tree
+                .find(range.start() as usize, range.last() as usize)
+                .is_some()
+            {
                 return Ok(None);
             }
             store_joined(tree, range, new, allowance, removed).map(Some)
@@ -277,13 +280,10 @@ impl Regions {
     /// first part of it. Returns the page up to which that is done. `ENOMEM` if
     /// the change has not begun. May sleep.
     pub(crate) fn remove(&self, range: Interval, progress: &mut Progress<'_>) -> Result<u64> {
-        let place = Place {
-            first: range.start() as usize,
-            last: range.last() as usize,
-            may_end_before: range.last() as usize,
-        };
+        let whole = indices(range);
         let end = self.attempt(range, progress, |tree, allowance, removed| {
-            store(tree, place, None, allowance, removed).map(Some)
+            let last = tree.store(whole, None, |_, _| whole, allowance, removed)?;
+            Ok(Some(last as u64 + 1))
         });
         end?.ok_or(ENOMEM)
     }
@@ -348,37 +348,25 @@ fn store_joined(
     allowance: Allowance,
     removed: &mut Removed<Region>,
 ) -> Result<u64, StoreError> {
-    let below = run
-        .start()
-        .checked_sub(1)
-        .and_then(|page| piece_at(tree, page));
-    let above = piece_at(tree, run.end());
-    let whole = match Mistake::SkipJoin.is_made() {
-        true => run,
-        false => plan::joined(&piece(run, new), below.as_ref(), above.as_ref()),
+    let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
+        let below = below.map(|entry| piece(interval(&entry), entry.value));
+        let above = above.map(|entry| piece(interval(&entry), entry.value));
+        match Mistake::SkipJoin.is_made() {
+            true => indices(run),
+            false => indices(plan::joined(
+                &piece(run, new),
+                below.as_ref(),
+                above.as_ref(),
+            )),
+        }
     };
-    let place = Place {
-        first: whole.start() as usize,
-        last: whole.last() as usize,
-        may_end_before: run.last() as usize,
-    };
-    store(tree, place, Some(new), allowance, removed)
-}
-
-fn store(
-    tree: &mut Locked<'_, Region>,
-    place: Place,
-    new: Option<&RcuArc<Region>>,
-    allowance: Allowance,
-    removed: &mut Removed<Region>,
-) -> Result<u64, StoreError> {
-    let last = tree.store(place, new, allowance, removed)?;
+    let last = tree.store(indices(run), Some(new), join, allowance, removed)?;
     Ok(last as u64 + 1)
 }
 
-fn piece_at<'a>(tree: &'a Locked<'_, Region>, page: u64) -> Option<Piece<&'a Attributes>> {
-    let entry = tree.find(page as usize, page as usize)?;
-    Some(piece(interval(&entry), entry.value))
+/// The first and the last.
+fn indices(range: Interval) -> (usize, usize) {
+    (range.start() as usize, range.last() as usize)
 }
 
 fn piece(interval: Interval, region: &Region) -> Piece<&Attributes> {

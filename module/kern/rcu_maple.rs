@@ -45,13 +45,14 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) value: &'g T,
 }
 
-/// How many intervals one store overwrites at most, but for one at the end: see
-/// [`Place`].
+/// How many intervals of those where it is to be a store overwrites at most.
 const BATCH: usize = 32;
+/// And one on each side, if it joins them.
+const MOST: usize = BATCH + 2;
 
 /// References to all objects that stood in an interval that was overwritten,
 /// be it in parts; as often as they stood there.
-pub(crate) type Removed<T> = ArrayVec<RcuArc<T>, { BATCH + 1 }>;
+pub(crate) type Removed<T> = ArrayVec<RcuArc<T>, MOST>;
 
 /// Where something is to be stored.
 #[derive(Clone, Copy)]
@@ -196,20 +197,27 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     /// The object that stands at `index`, or else the next above it that
     /// begins at or below `last`.
     pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
-        let (first, last, value) = self.find_raw(index, last)?;
-        Some(Entry {
-            first,
-            last,
-            // SAFETY: The lock is held, and borrowed as long as the entry.
-            value: unsafe { &*value },
+        self.find_raw(index, last).map(|entry| self.entry(entry))
+    }
+
+    fn find_raw(&self, index: usize, last: usize) -> Option<Raw<T>> {
+        let mut mas = self.tree.state(index, index);
+        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
+        let object = unsafe { c::mas_find(&mut mas, last) };
+        (!object.is_null()).then_some(Raw {
+            first: mas.index,
+            last: mas.last,
+            object: object.cast(),
         })
     }
 
-    fn find_raw(&self, index: usize, last: usize) -> Option<(usize, usize, *mut T)> {
-        let mut mas = self.tree.state(index, index);
-        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
-        let found = unsafe { c::mas_find(&mut mas, last) };
-        (!found.is_null()).then_some((mas.index, mas.last, found.cast()))
+    fn entry(&self, entry: Raw<T>) -> Entry<'_, T> {
+        Entry {
+            first: entry.first,
+            last: entry.last,
+            // SAFETY: The lock is held, and borrowed as long as the entry.
+            value: unsafe { &*entry.object },
+        }
     }
 
     /// The first of the lowest `size` free indices within `[min, max]`.
@@ -226,60 +234,87 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     /// fails, nothing is changed. May sleep, if it may wait for memory.
     pub(crate) fn store(
         &mut self,
-        place: Place,
+        (first, last): (usize, usize),
         new: Option<&RcuArc<T>>,
+        join: impl FnOnce(Option<Entry<'_, T>>, Option<Entry<'_, T>>) -> (usize, usize),
         allowance: Allowance,
         removed: &mut Removed<T>,
     ) -> Result<usize, StoreError> {
-        let mut old = Overwritten::new(place.last);
-        self.find_overwritten(place, &mut old);
+        let mut found = Found::new();
+        // Nothing is joined with what is beside it.
+        let beside = usize::from(new.is_some());
+        self.scan(first, last, beside, &mut found);
+        let entry = |entry: Raw<T>| self.entry(entry);
+        let (low, high) = join(found.below.map(entry), found.above.map(entry));
+        let high = found.end.unwrap_or(high);
+
+        let covered = |entry: &Raw<T>| low <= entry.first && entry.last <= high;
+        let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
+        let overwritten = || found.entries.iter().filter(overwritten);
+        let splits = overwritten().any(|entry| entry.first < low && high < entry.last);
+        let gone = overwritten().filter(|entry| covered(entry)).count();
+
         let len = self.tree.len();
-        let len_behind = len + usize::from(new.is_some()) + usize::from(old.splits) - old.covered();
+        let len_behind = len + usize::from(new.is_some()) + usize::from(splits) - gone;
         if len_behind > len && len_behind > allowance.max {
             return Err(StoreError::Full);
         }
-        if new.is_some() || old.objects.len() != 0 {
-            self.store_raw(place.first, old.last, new.cloned(), allowance.memory)?;
+        if new.is_some() || overwritten().next().is_some() {
+            self.store_raw(low, high, new.cloned(), allowance.memory)?;
         }
-        for &(object, covered) in old.objects.iter() {
-            // SAFETY: By the type invariants, and there was a reference for this entry.
-            let entry = unsafe { RcuArc::from_raw(object) };
+        for entry in overwritten() {
+            // SAFETY: It was an entry, which had a reference.
+            let object = unsafe { RcuArc::from_raw(entry.object) };
             // The entry is gone, or else what is left of it keeps the reference.
-            if !covered {
-                core::mem::forget(entry.clone());
+            if !covered(entry) {
+                core::mem::forget(object.clone());
             }
-            if !covered && old.splits {
+            if splits {
                 // The part above stands in an interval of its own.
-                core::mem::forget(entry.clone());
+                core::mem::forget(object.clone());
             }
-            removed.push(entry);
+            removed.push(object);
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
         self.tree.len.store(len_behind, Relaxed);
-        Ok(old.last)
+        Ok(high)
     }
 
-    /// What a store to `place` overwrites.
-    fn find_overwritten(&self, place: Place, old: &mut Overwritten<T>) {
-        let Place { first, last, .. } = place;
-        let mut mas = self.tree.state(first, first);
+    /// What stands at `[first, last]` and at `beside` indices on each side of it, as
+    /// far as one store may overwrite it.
+    #[inline]
+    fn scan(&self, first: usize, last: usize, beside: usize, found: &mut Found<T>) {
+        let (from, to) = (first.saturating_sub(beside), last.saturating_add(beside));
+        let mut mas = self.tree.state(from, from);
+        let mut inside = 0;
         loop {
             // SAFETY: `mas` is initialised as MA_STATE() does, or was left so by the call
             // before, and the lock is held.
-            let object = unsafe { c::mas_find(&mut mas, last) };
+            let object = unsafe { c::mas_find(&mut mas, to) };
             if object.is_null() {
                 break;
             }
-            let (from, to) = (mas.index, mas.last);
-            if old.objects.len() >= BATCH && from <= place.may_end_before {
-                // Not this one: the store ends before it.
-                old.last = from - 1;
-                break;
+            let entry = Raw {
+                first: mas.index,
+                last: mas.last,
+                object: object.cast(),
+            };
+            if first <= entry.last && entry.first <= last {
+                if inside == BATCH {
+                    // Not this one: the store ends before it.
+                    found.end = Some(entry.first - 1);
+                    break;
+                }
+                inside += 1;
             }
-            let (cut_below, cut_above) = (from < first, to > last);
-            old.splits = cut_below && cut_above;
-            old.objects.push((object.cast(), !cut_below && !cut_above));
-            if to >= last {
+            if entry.first < first {
+                found.below = Some(entry);
+            }
+            if last < entry.last {
+                found.above = Some(entry);
+            }
+            found.entries.push(entry);
+            if entry.last >= to {
                 break;
             }
         }
@@ -315,31 +350,41 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     }
 }
 
-/// What a store overwrites. Only made and used with the lock held.
-///
-/// # Invariants
-///
-/// `objects` are entries of the tree, or were until they were overwritten, and the
-/// flag says whether the store covers the whole interval of it.
-struct Overwritten<T> {
-    objects: ArrayVec<(*mut T, bool), { BATCH + 1 }>,
-    /// The last index that is stored to.
+/// An entry of the tree, as long as the lock is held and it is not overwritten.
+struct Raw<T> {
+    first: usize,
     last: usize,
-    /// Whether it cuts one interval in two.
-    splits: bool,
+    object: *mut T,
 }
 
-impl<T> Overwritten<T> {
-    fn new(last: usize) -> Self {
-        Self {
-            objects: ArrayVec::new(),
-            last,
-            splits: false,
-        }
+impl<T> Clone for Raw<T> {
+    fn clone(&self) -> Self {
+        *self
     }
+}
 
-    fn covered(&self) -> usize {
-        self.objects.iter().filter(|(_, covered)| *covered).count()
+impl<T> Copy for Raw<T> {}
+
+/// What a store may overwrite.
+struct Found<T> {
+    /// In ascending order.
+    entries: ArrayVec<Raw<T>, MOST>,
+    /// Of these, that of the index before the first.
+    below: Option<Raw<T>>,
+    /// That of the index behind the last.
+    above: Option<Raw<T>>,
+    /// The last index, if there are too many entries.
+    end: Option<usize>,
+}
+
+impl<T> Found<T> {
+    fn new() -> Self {
+        Self {
+            entries: ArrayVec::new(),
+            below: None,
+            above: None,
+            end: None,
+        }
     }
 }
 
@@ -348,7 +393,7 @@ impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
         let locked = self.lock();
         let mut index = 0;
-        while let Some((_, last, object)) = locked.find_raw(index, usize::MAX) {
+        while let Some(Raw { last, object, .. }) = locked.find_raw(index, usize::MAX) {
             // SAFETY: Nobody else uses the tree; the entry's reference, which is not used again.
             drop(unsafe { RcuArc::from_raw(object) });
             match last.checked_add(1) {

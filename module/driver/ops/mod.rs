@@ -20,15 +20,8 @@ pub(super) use remap::{RemapRequest, Target};
 use kernel::prelude::*;
 
 use self::edit::Edit;
-use super::{
-    mistake::Mistake,
-    region::Attributes,
-    space::Space,
-};
-use crate::{
-    kern::task::fatal_signal_pending,
-    portable::interval::Interval,
-};
+use super::{mistake::Mistake, region::Attributes, space::Space};
+use crate::{kern::task::fatal_signal_pending, portable::interval::Interval};
 
 impl Space {
     /// Removes all regions of `range` and discards their pages. `done` is called
@@ -46,12 +39,7 @@ impl Space {
     }
 
     /// Discards the pages of what has been removed from `part`.
-    fn discard_removed(
-        &self,
-        part: Interval,
-        edit: &mut Edit<'_>,
-        done: &mut impl FnMut(u64),
-    ) {
+    fn discard_removed(&self, part: Interval, edit: &mut Edit<'_>, done: &mut impl FnMut(u64)) {
         // Where there was no region there are no pages.
         if edit.has_removed() {
             self.discard(part, &mut |page| {
