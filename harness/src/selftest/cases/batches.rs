@@ -239,9 +239,11 @@ fn behind_a_map(policy: Policy, call: impl Fn(&Arena) -> Outcome + Sync) -> Resu
     Ok(arena)
 }
 
+type Change = fn(&Arena) -> Outcome;
+
 /// Who wants what a change is done with does not wait for the rest of it.
 fn each_change_gives_back_what_it_is_done_with() -> Outcome {
-    let changes: [(&str, fn(&Arena) -> Outcome); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("UNMAP", |arena| arena.unmap(LEAF, MANY)),
         ("MAP", |arena| arena.remap(LEAF, MANY, RW)),
         ("PROTECT", |arena| Ok(arena.protect(LEAF, MANY, NONE)?)),
