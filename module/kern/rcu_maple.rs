@@ -329,23 +329,34 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     ) -> Result<(), StoreError> {
         let mut mas = self.tree.state(first, last);
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
-        let (wait, nofail) = (memory != Memory::NoWait, memory == Memory::Surely);
-        // SAFETY: The lock is held until the store is done.
-        let preallocate = |mas: &mut c::ma_state| {
-            to_result(unsafe { bindings::faultline_maple_preallocate(mas, raw, wait, nofail) })
+        let stored = match memory {
+            // SAFETY: The lock is held. In the tree the reference is the entry's.
+            Memory::NoWait => unsafe { bindings::faultline_maple_store(&mut mas, raw) },
+            Memory::Wait | Memory::Surely => {
+                let nofail = memory == Memory::Surely;
+                let mut preallocate = || {
+                    // SAFETY: The lock is held until the store is done.
+                    unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, nofail) }
+                };
+                let mut had_memory = preallocate();
+                while nofail && had_memory != 0 {
+                    // The list of nodes is not allocated with __GFP_NOFAIL, and this
+                    // may be a victim of the OOM killer.
+                    fsleep(Delta::from_millis(1));
+                    had_memory = preallocate();
+                }
+                if had_memory == 0 {
+                    // SAFETY: The lock is held, and `mas` has the memory for this very
+                    // store. The reference is the entry's now.
+                    unsafe { c::mas_store_prealloc(&mut mas, raw) };
+                }
+                had_memory
+            }
         };
-        let mut had_memory = preallocate(&mut mas);
-        while nofail && had_memory.is_err() {
-            // The list of nodes is not allocated with __GFP_NOFAIL, and this may
-            // be a victim of the OOM killer.
-            fsleep(Delta::from_millis(1));
-            had_memory = preallocate(&mut mas);
+        if stored != 0 {
+            return Err(StoreError::NoMemory);
         }
-        had_memory.map_err(|_| StoreError::NoMemory)?;
-        // The reference is the entry's now.
         core::mem::forget(new);
-        // SAFETY: The lock is held, and `mas` has the memory for this very store.
-        unsafe { c::mas_store_prealloc(&mut mas, raw) };
         Ok(())
     }
 }

@@ -179,11 +179,18 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock)
 	mt_set_external_lock(tree, lock);
 }
 
-int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bool nofail)
+int faultline_maple_store(struct ma_state *mas, void *entry)
 {
-	gfp_t gfp = wait ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
+	mas_store(mas, entry);
+	if (!mas_is_err(mas))
+		return 0;
+	mas_destroy(mas);
+	return -ENOMEM;
+}
 
-	return mas_preallocate(mas, entry, nofail ? gfp | __GFP_NOFAIL : gfp);
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail)
+{
+	return mas_preallocate(mas, entry, nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL);
 }
 
 void faultline_maple_get_nodes(void)

@@ -73,8 +73,10 @@ void faultline_xa_init(struct xarray *xa);
 
 /* An empty tree of ranges in RCU mode, which is only written with lock held. */
 void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
-/* mas_preallocate(), which may wait for memory, with nofail for as long as it takes. */
-int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bool nofail);
+/* mas_store() of what can be stored without waiting for memory, or -ENOMEM. */
+int faultline_maple_store(struct ma_state *mas, void *entry);
+/* mas_preallocate(), which waits for memory, with nofail for as long as it takes. */
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail);
 /*
  * Fills a maple tree and empties it again: its nodes, if there is memory, are
  * then what this CPU allocates next, also where it may not wait.
