@@ -328,7 +328,10 @@ impl Regions {
             match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
                 Ok(None) => return Ok(None),
                 Ok(Some(end)) => {
-                    progress.room.spend(before, tree.len(), end >= range.end());
+                    // Nothing may have been there to be removed.
+                    if before != tree.len() || progress.removed.len() != 0 {
+                        progress.room.spend(before, tree.len(), end >= range.end());
+                    }
                     return Ok(Some(end));
                 }
                 Err(StoreError::Full) => return Err(ENOMEM),

@@ -242,7 +242,9 @@ struct faultline_policy {
  * lowered: a value above the present one is EPERM (and neither is changed), one
  * below what is held now only stops further growth. 0 leaves it as it is. The
  * limits in force are written back. Calls at once that change the regions on both
- * sides of a boundary may exceed the limit of regions by one for each boundary.
+ * sides of a boundary may exceed the limit of regions by one for each boundary;
+ * a PROTECT or REMAP of several regions may be refused (ENOMEM) if it only keeps
+ * within it by joining what it makes with its like beside it.
  *
  * All spaces together have the module parameter total_pages, which are handed
  * out in batches: at its end a space may reach it while others have pages of

@@ -27,8 +27,11 @@ use crate::{
 pub(super) struct Edit<'a> {
     regions: &'a Regions,
     progress: Progress<'a>,
-    unheld: KVVec<Unheld>,
+    // Behind `progress`, whose room others need not wait for: dropped in this order.
+    unheld: AllUnheld,
 }
+
+struct AllUnheld(KVVec<Unheld>);
 
 impl<'a> Edit<'a> {
     /// Of `regions`, of which nothing has been changed so far.
@@ -36,7 +39,7 @@ impl<'a> Edit<'a> {
         Self {
             regions,
             progress: regions.change(),
-            unheld: KVVec::new(),
+            unheld: AllUnheld(KVVec::new()),
         }
     }
 
@@ -113,14 +116,14 @@ impl<'a> Edit<'a> {
     pub(super) fn give_up(&mut self, backing: &Backing) {
         if let Some(unheld) = backing.give_up() {
             // If there is no memory, it is dropped here, and thawed a moment later.
-            let _ = self.unheld.push(unheld, GFP_KERNEL | __GFP_NOWARN);
+            let _ = self.unheld.0.push(unheld, GFP_KERNEL | __GFP_NOWARN);
         }
     }
 }
 
-impl Drop for Edit<'_> {
+impl Drop for AllUnheld {
     fn drop(&mut self) {
-        while let Some(unheld) = self.unheld.pop() {
+        while let Some(unheld) = self.0.pop() {
             unheld.thaw();
         }
     }

@@ -69,8 +69,8 @@ impl Space {
         let look = || self.look_at(old, Attributes::without_hold);
         let wanted = match look() {
             Ok(wanted) => wanted,
-            // Others may be about to put one there.
-            Err(_) => self.lock.read_page(old.start(), look)??,
+            // Others may be about to put one there, or back.
+            Err(_) => self.lock.read(old, |_| look())??,
         };
         // More of the file, wherever it is to stand.
         let more = Interval::new(old.end(), old.start() + new_pages).ok_or(EINVAL)?;
@@ -124,11 +124,12 @@ impl Space {
         let locked = Interval::new(old.last(), tail.end().min(SPACE_PAGES)).ok_or(EINVAL)?;
         let mut edit = Edit::new(&self.regions);
         self.lock.write(locked, |_| {
+            // Not all of `old` is locked: if it has no region now, look again with it.
+            let attributes = match self.look_at(old, Attributes::clone) {
+                Ok(attributes) if attributes == *wanted => attributes,
+                _ => return Ok(false),
+            };
             self.must_be_free(old, tail)?;
-            let attributes = self.look_at(old, Attributes::clone)?;
-            if attributes != *wanted {
-                return Ok(false);
-            }
             // It joins what it is like.
             match edit.insert(tail, Region::new(attributes)?)? {
                 true => Ok(true),
@@ -220,8 +221,8 @@ impl Space {
         edit.reserve(self.more_moved(old, &movers))?;
 
         // Nothing behind the first store fails.
-        for (to, _) in movers.iter() {
-            self.remove_regions(*to, edit, &mut |_| ())?;
+        for row in rows(&movers) {
+            self.remove_regions(row, edit, &mut |_| ())?;
         }
         if let Some(tail) = tail {
             self.remove_regions(tail, edit, &mut |_| ())?;
@@ -279,15 +280,23 @@ impl Space {
     /// movers go and in `old` is removed, and then the movers are stored.
     fn more_moved(&self, old: Interval, movers: &Movers) -> usize {
         let (mut more, mut most) = (0, 0);
-        let mut rest = movers.iter().map(|(to, _)| *to).peekable();
-        while let Some(mut row) = rest.next() {
-            while let Some(next) = rest.next_if(|next| next.start() == row.end()) {
-                row = row.hull(next);
-            }
+        for row in rows(movers) {
             more += self.regions.more_without(row);
             most = most.max(more);
         }
         more += self.regions.more_without(old) + movers.len() as isize;
         most.max(more) as usize
     }
+}
+
+/// Where movers go that touch.
+fn rows(movers: &Movers) -> impl Iterator<Item = Interval> + '_ {
+    let mut rest = movers.iter().map(|(to, _)| *to).peekable();
+    core::iter::from_fn(move || {
+        let mut row = rest.next()?;
+        while let Some(next) = rest.next_if(|next| next.start() == row.end()) {
+            row = row.hull(next);
+        }
+        Some(row)
+    })
 }

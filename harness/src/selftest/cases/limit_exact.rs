@@ -19,6 +19,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "limit":
     remap_to_a_whole_region_counts_all_pieces,
     protect_that_cuts_what_becomes_one_keeps_within,
     remap_that_replaces_a_region_keeps_within,
+    remap_of_two_over_a_boundary_keeps_within,
     protects_at_once_keep_within,
     remaps_at_once_keep_within,
     map_beside_a_move_of_all_keeps_within,
@@ -70,6 +71,19 @@ fn remap_that_replaces_a_region_keeps_within() -> Outcome {
     arena.space.limit_regions(2)?;
     arena.shift(9, 1, 20)?;
     ensure_eq!(arena.shape()?, [(0, 9, RW), (20, 21, RW)], "regions");
+    Ok(())
+}
+
+/// The first of the two alone would cut a region in two.
+fn remap_of_two_over_a_boundary_keeps_within() -> Outcome {
+    let arena = Arena::new(1, RW)?;
+    arena.remap(1, 3, RO)?;
+    arena.remap(199, 3, Prot::NONE)?;
+    arena.remap(202, 2, RW)?;
+    arena.space.limit_regions(4)?;
+    arena.shift(0, 4, 200)?;
+    let expected = [(199, 200, Prot::NONE), (200, 201, RW), (201, 204, RO)];
+    ensure_eq!(arena.shape()?, expected, "regions");
     Ok(())
 }
 
