@@ -3,7 +3,7 @@
 //! Mistakes on purpose, to see that the tests find them.
 //!
 //! Only the build with `--cfg faultline_busted` can make them: the parameter
-//! `busted` says which one. Each breaks a promise of the contract (BRIEF.md).
+//! `busted` says which one. Each breaks a promise: see ARCHITECTURE.md.
 
 /// A mistake. Its name as a parameter is the same in snake case.
 #[derive(Clone, Copy)]

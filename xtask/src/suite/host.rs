@@ -2,6 +2,7 @@
 //! Tests without a VM: formatting, lints, unit tests, and the proofs of the
 //! portable algorithms.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -97,7 +98,9 @@ fn cargo(ctx: &Ctx, title: &str, args: &[&str], tier: Tier) -> Result<Status> {
 
 /// The modules are in no package, so cargo does not know them.
 fn format_of_modules(ctx: &Ctx) -> Result<Status> {
-    let mut rustfmt = Command::new("rustfmt");
+    // The one of the toolchain that has the cargo: there may be no other.
+    let cargo = harness::cargo(ctx, &Toolchain::find(ctx)?);
+    let mut rustfmt = Command::new(Path::new(cargo.get_program()).with_file_name("rustfmt"));
     rustfmt
         .args(["--check", "--edition", "2021"])
         .args(["module/faultline_main.rs", "module/torture_main.rs"])
