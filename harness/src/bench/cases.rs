@@ -47,7 +47,13 @@ pub(super) fn all() -> Vec<Case> {
         }));
         for (on, policy) in [("global", Policy::GLOBAL), ("range", Policy::RANGE)] {
             cases.push(case(work, on, "1/s", move |time| {
-                churn(policy, threads, time)
+                churn(policy, 1, threads, time)
+            }));
+        }
+        if threads > 1 {
+            // What is left when nothing of a space is shared.
+            cases.push(case(work, "range, a space each", "1/s", move |time| {
+                churn(Policy::RANGE, threads, threads, time)
             }));
         }
     }
@@ -104,10 +110,16 @@ fn case(
     }
 }
 
-fn churn(policy: Policy, threads: usize, time: Duration) -> io::Result<f64> {
-    let space = Space::open()?;
-    space.set_policy(policy)?;
+fn churn(policy: Policy, spaces: usize, threads: usize, time: Duration) -> io::Result<f64> {
+    let spaces = (0..spaces)
+        .map(|_| {
+            let space = Space::open()?;
+            space.set_policy(policy)?;
+            Ok(space)
+        })
+        .collect::<io::Result<Vec<_>>>()?;
     rate(threads, time, |number| {
+        let space = &spaces[number % spaces.len()];
         let at = number as u64 * APART;
         space.map(at, 128 * MIB, Prot::READ_WRITE, Placement::Fixed)?;
         space.unmap(at, 128 * MIB)
