@@ -228,7 +228,10 @@ struct faultline_query {
  * Errors: EINVAL (no such policy or flag), EINTR, EFAULT.
  */
 #define FAULTLINE_POLICY_GLOBAL		0	/* one reader/writer semaphore per space */
+#define FAULTLINE_POLICY_REGION		1	/* faults try the region's lock first; changes take both */
 #define FAULTLINE_POLICY_RANGE		2	/* a range lock: faults read one page, changes write theirs */
+#define FAULTLINE_POLICY_SPF_GLOBAL	3	/* faults speculate first; else as global */
+#define FAULTLINE_POLICY_SPF_RANGE	4	/* faults speculate first; else as range */
 
 #define FAULTLINE_POLICY_SET		0x1
 
@@ -296,6 +299,41 @@ struct faultline_stats {
 	__u64 pages_moved;	/* by REMAP */
 	__u64 fault_no_page;	/* SIGBUS: the page is beyond the end of its file */
 	__u64 fault_io;		/* SIGBUS: the file could not be read */
+
+	/*
+	 * Speculation. Exact once no fault is in flight: attempts are successes and
+	 * aborts, and each abort is a fallback to the lock.
+	 */
+	__u64 spf_attempts;
+	__u64 spf_anon_read;	/* successes, by backing and access */
+	__u64 spf_anon_write;
+	__u64 spf_shared_read;
+	__u64 spf_shared_write;
+	__u64 spf_private_read;
+	__u64 spf_private_write;
+	__u64 spf_writer_active;	/* aborts, by cause: a change of the page is under way */
+	__u64 spf_no_region;
+	__u64 spf_not_speculable;	/* the file's times are to be updated, or the page is broken */
+	__u64 spf_stale;	/* the page has become another region's meanwhile */
+	__u64 spf_denied;	/* the region forbids the access */
+	__u64 spf_detached;	/* the leaf was removed meanwhile, again and again */
+	__u64 spf_not_cached;	/* needs I/O, or the folio is busy */
+	__u64 spf_leaf_busy;	/* the wait for the leaf's commit lock was killed */
+	__u64 spf_raced;	/* the page, or its page table, went away meanwhile */
+	__u64 spf_no_memory;	/* the allocator, the cgroup or the limit has nothing left */
+	__u64 spf_false_aborts;	/* of the aborts: no change has touched the page */
+	__u64 spf_fallbacks;
+
+	__u64 locked_anon_read;	/* entries installed with a lock held, by backing and access */
+	__u64 locked_anon_write;
+	__u64 locked_shared_read;
+	__u64 locked_shared_write;
+	__u64 locked_private_read;
+	__u64 locked_private_write;
+	__u64 fault_region_locked;	/* of faults: handled under the region's lock */
+	__u64 fault_waits;	/* waits of faults for a lock of the space */
+	__u64 fault_waits_false;	/* of these: no change of the page was under way */
+	__u64 fault_wait_ns;	/* how long they took, all together */
 };
 
 #define FAULTLINE_IOC_MAGIC	0xF7

@@ -227,8 +227,14 @@ pub struct Policy(u32);
 impl Policy {
     /// One reader/writer semaphore per space.
     pub const GLOBAL: Policy = Policy(uapi::FAULTLINE_POLICY_GLOBAL);
+    /// Faults try the region's lock first; changes take both.
+    pub const REGION: Policy = Policy(uapi::FAULTLINE_POLICY_REGION);
     /// A range lock: faults read one page, changes write theirs.
     pub const RANGE: Policy = Policy(uapi::FAULTLINE_POLICY_RANGE);
+    /// Faults speculate first; else as [`GLOBAL`](Self::GLOBAL).
+    pub const SPF_GLOBAL: Policy = Policy(uapi::FAULTLINE_POLICY_SPF_GLOBAL);
+    /// Faults speculate first; else as [`RANGE`](Self::RANGE).
+    pub const SPF_RANGE: Policy = Policy(uapi::FAULTLINE_POLICY_SPF_RANGE);
 
     /// Every policy the header names, in its order.
     pub fn all() -> impl Iterator<Item = Policy> {
