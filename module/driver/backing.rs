@@ -23,10 +23,19 @@ use crate::{
         uapi,
     },
     portable::{
+        fault::Cause,
         interval::{Interval, PAGE_SHIFT},
         protection::{Access, Protection},
     },
 };
+
+/// The kinds of backings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Anon,
+    Shared,
+    Private,
+}
 
 /// What the pages of a region are made of.
 ///
@@ -176,12 +185,20 @@ impl Backing {
         }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Anon => Kind::Anon,
+            Self::Shared { .. } => Kind::Shared,
+            Self::Private { .. } => Kind::Private,
+        }
+    }
+
     /// The `FAULTLINE_BACKING_*` value.
     pub(crate) fn number(&self) -> u32 {
-        match self {
-            Self::Anon => uapi::FAULTLINE_BACKING_ANON,
-            Self::Shared { .. } => uapi::FAULTLINE_BACKING_SHARED,
-            Self::Private { .. } => uapi::FAULTLINE_BACKING_PRIVATE,
+        match self.kind() {
+            Kind::Anon => uapi::FAULTLINE_BACKING_ANON,
+            Kind::Shared => uapi::FAULTLINE_BACKING_SHARED,
+            Kind::Private => uapi::FAULTLINE_BACKING_PRIVATE,
         }
     }
 
@@ -193,6 +210,51 @@ impl Backing {
             Self::Anon => Source::Zero,
             Self::Shared { memfd, .. } => Source::Shared(memfd.memfd().clone(), index),
             Self::Private { file, .. } => Source::Private(file.clone(), index),
+        }
+    }
+
+    /// What a speculative fault needs to get page `page` of the space ready, whose
+    /// slot `seems_empty`. Does not sleep, and takes no reference but to pages:
+    /// to be asked under RCU.
+    pub(crate) fn look(
+        &self,
+        page: u64,
+        access: Access,
+        seems_empty: bool,
+    ) -> Result<Sight, Cause> {
+        let index = self.file_page(page);
+        match self {
+            Self::Shared { memfd, .. } => {
+                let memfd = memfd.memfd();
+                if access == Access::Write && !memfd.times_are_current() {
+                    return Err(Cause::NotSpeculable);
+                }
+                let page = memfd.cached_page(index).ok_or(Cause::NotCached)?;
+                Ok(Sight::Cached(Some(page)))
+            }
+            Self::Anon | Self::Private { .. } if !seems_empty => Ok(Sight::Slot),
+            Self::Anon => Ok(Sight::Zero),
+            Self::Private { file, .. } => {
+                let (from, valid) = file.cached_page(index).ok_or(Cause::NotCached)?;
+                Ok(Sight::Copy { from, valid })
+            }
+        }
+    }
+
+    /// Whether what was seen before is what page `page` of the space is made of;
+    /// `new` is what was got ready for it. Asked under RCU, with the leaf locked: a
+    /// region that is found stays until that is unlocked.
+    pub(crate) fn is_source_of(&self, page: u64, sight: &Sight, new: Option<&NewPage>) -> bool {
+        let index = self.file_page(page);
+        match (self, sight, new) {
+            (Self::Anon | Self::Private { .. }, Sight::Slot, _) => true,
+            (Self::Anon, Sight::Zero, _) => true,
+            (Self::Private { file, .. }, Sight::Copy { from, .. }, _) => file.has_page(from, index),
+            // The memfd is frozen as long as the region stays, so that the page does.
+            (Self::Shared { memfd, .. }, _, Some(NewPage::Cached(page))) => {
+                memfd.file().has_page(page, index)
+            }
+            _ => false,
         }
     }
 
@@ -249,7 +311,52 @@ pub(crate) enum NewPage {
     Cached(PageRef),
 }
 
+/// What a speculative fault has seen of a region.
+pub(crate) enum Sight {
+    /// Its page is in the slot.
+    Slot,
+    /// Zeroes.
+    Zero,
+    /// The page of a memfd; none any more when it has been got ready.
+    Cached(Option<PageRef>),
+    /// A page of a file, to be copied, with the bytes that are below its end.
+    Copy { from: PageRef, valid: usize },
+}
+
+impl Sight {
+    /// The page. May sleep, but does no I/O. Charged to the memory cgroup.
+    pub(crate) fn get_ready(&mut self) -> Result<NewPage, Cause> {
+        match self {
+            // Nothing is needed.
+            Self::Slot => Err(Cause::Raced),
+            Self::Zero => SpacePage::zeroed()
+                .map(NewPage::Own)
+                .map_err(|_| Cause::NoMemory),
+            Self::Cached(page) => page.take().map(NewPage::Cached).ok_or(Cause::Raced),
+            Self::Copy { from, valid } => PageRef::copy_of(from, *valid, GFP_KERNEL_ACCOUNT)
+                .map(|page| NewPage::Own(SpacePage::new(page)))
+                .map_err(|_| Cause::NoMemory),
+        }
+    }
+}
+
+fn want(access: Access) -> Want {
+    match access {
+        Access::Read => Want::Read,
+        Access::Write => Want::Write,
+    }
+}
+
 impl Source {
+    /// The kind of the backing it is of.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Zero => Kind::Anon,
+            Self::Shared(..) => Kind::Shared,
+            Self::Private(..) => Kind::Private,
+        }
+    }
+
     /// Whether the page belongs to the page cache, which has to be asked for it
     /// at each fault.
     pub(crate) fn is_cached(&self) -> bool {
@@ -265,11 +372,7 @@ impl Source {
                 .map(NewPage::Own)
                 .map_err(|_| ReadError::NoMemory),
             Self::Shared(memfd, index) => {
-                let want = match access {
-                    Access::Read => Want::Read,
-                    Access::Write => Want::Write,
-                };
-                memfd.page(*index, want).map(NewPage::Cached)
+                memfd.page(*index, want(access)).map(NewPage::Cached)
             }
             Self::Private(file, index) => file
                 .copy_page(*index)

@@ -28,7 +28,10 @@ use crate::{
         rcu_arc::RcuArc,
         rcu_xarray::RcuXArray,
     },
-    portable::interval::Interval,
+    portable::{
+        fault::{self, Emptying, Slot},
+        interval::Interval,
+    },
 };
 
 /// log2 of the pages of a leaf.
@@ -80,6 +83,8 @@ pub(crate) struct Slots {
     pages: KBox<[Option<SpacePage>; LEAF_PAGES]>,
     /// The leaf has been removed from the directory: nothing may be added.
     dead: bool,
+    /// A bit for each slot that a change has passed and will empty.
+    leaving: [u64; LEAF_PAGES / WORD_BITS],
     /// How many moves are about to put pages here: until then it stays.
     reserved: usize,
 }
@@ -111,6 +116,7 @@ impl Leaf {
         let slots = Slots {
             pages,
             dead: false,
+            leaving: [0; LEAF_PAGES / WORD_BITS],
             reserved: 0,
         };
         let leaf = pin_init!(Self {
@@ -124,7 +130,8 @@ impl Leaf {
     /// Whether `slot` was not empty a moment ago.
     pub(crate) fn seems_present(&self, slot: usize) -> bool {
         // Relaxed: a hint, checked again under the commit lock.
-        self.present[slot / WORD_BITS].load(Relaxed) & (1 << (slot % WORD_BITS)) != 0
+        let (word, bit) = word_and_bit(slot);
+        self.present[word].load(Relaxed) & bit != 0
     }
 
     /// The commit lock, unless the leaf is dead (`Ok(None)`), or `EINTR` when a
@@ -149,8 +156,20 @@ pub(crate) struct LockedLeaf<'a> {
 }
 
 impl LockedLeaf<'_> {
+    /// What `slot` has.
+    pub(crate) fn slot(&self, slot: usize) -> Slot {
+        let (word, bit) = word_and_bit(slot);
+        if self.is_empty(slot) {
+            Slot::Empty
+        } else if self.slots.leaving[word] & bit != 0 {
+            Slot::Leaving
+        } else {
+            Slot::Full
+        }
+    }
+
     /// Whether `slot` neither holds a page nor is marked.
-    pub(crate) fn is_empty(&self, slot: usize) -> bool {
+    fn is_empty(&self, slot: usize) -> bool {
         // The commit lock is held, so this is no mere hint.
         !self.leaf.seems_present(slot)
     }
@@ -190,18 +209,42 @@ impl LockedLeaf<'_> {
         }
     }
 
-    /// Empties `slot`. Returns whether it was not empty.
-    fn clear(&mut self, slot: usize) -> bool {
-        let was_empty = self.is_empty(slot);
+    /// Marks those slots in `[from, to)` that are not empty as about to be emptied.
+    /// Returns the first and the last of them.
+    fn begin_to_empty(&mut self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let bounds = self.present_bounds(from, to);
+        if let Some((first, last)) = bounds {
+            for slot in first..=last {
+                if !self.is_empty(slot) {
+                    let (word, bit) = word_and_bit(slot);
+                    self.slots.leaving[word] |= bit;
+                }
+            }
+        }
+        bounds
+    }
+
+    /// Empties `slot`, if that was begun. Returns whether it was.
+    fn end_to_empty(&mut self, slot: usize) -> bool {
+        let was_begun = self.slot(slot) == Slot::Leaving;
+        if was_begun {
+            let (word, bit) = word_and_bit(slot);
+            self.slots.leaving[word] &= !bit;
+            self.clear(slot);
+        }
+        was_begun
+    }
+
+    fn clear(&mut self, slot: usize) {
         self.slots.pages[slot] = None;
         self.update_present(slot, |word, bit| word & !bit);
-        !was_empty
     }
 
     fn update_present(&mut self, slot: usize, update: impl FnOnce(u64, u64) -> u64) {
-        let word = &self.leaf.present[slot / WORD_BITS];
+        let (word, bit) = word_and_bit(slot);
+        let word = &self.leaf.present[word];
         // Relaxed: only written under the commit lock.
-        word.store(update(word.load(Relaxed), 1 << (slot % WORD_BITS)), Relaxed);
+        word.store(update(word.load(Relaxed), bit), Relaxed);
     }
 
     /// The first and the last slot in `[from, to)` that are not empty.
@@ -210,6 +253,11 @@ impl LockedLeaf<'_> {
         let first = present.next()?;
         Some((first, present.last().unwrap_or(first)))
     }
+}
+
+/// Where the bit of `slot` is.
+fn word_and_bit(slot: usize) -> (usize, u64) {
+    (slot / WORD_BITS, 1 << (slot % WORD_BITS))
 }
 
 /// The slots `[from, to)` of the leaf at `index` that belong to `range`.
@@ -275,10 +323,9 @@ impl Directory {
     /// that hold pages or marks, before these are removed: when it has returned,
     /// no translation of the piece may be left. `done` is called with the page
     /// up to which all is removed now, and with the number of pages removed
-    /// since it was called last. Up to that page the caller may let others in;
-    /// in the rest it sees to it that no fault finds a region meanwhile: then
-    /// none can install an entry behind `zap`, and no slot is filled again.
-    /// May sleep.
+    /// since it was called last. Up to that page the caller may let others in.
+    /// Faults that speculate may fill slots meanwhile if they find a region
+    /// that is not pending: these pages stay. May sleep.
     pub(crate) fn remove(
         &self,
         range: Interval,
@@ -317,6 +364,8 @@ impl Directory {
     /// The leaves that have pages of `range`, in ascending order. May sleep
     /// between one and the next.
     fn leaves_of(&self, range: Interval) -> impl Iterator<Item = (usize, RcuArc<Leaf>)> + '_ {
+        // What the caller has stored of the regions comes before.
+        fault::before_leaves();
         let last = position(range.last() as usize).0;
         let mut next = position(range.start() as usize).0;
         core::iter::from_fn(move || {
@@ -333,22 +382,16 @@ impl Directory {
         range: Interval,
         zap: &mut impl FnMut(u64, u64),
     ) -> u64 {
-        let (from, to) = slots_of(index, range);
-        let base = (index << LEAF_SHIFT) as u64;
-        // Passing through the lock: whatever a fault has installed is in the
-        // page tables now, and its page in a slot.
-        let bounds = leaf.lock().present_bounds(from, to);
-        if let Some((first, last)) = bounds {
-            zap(base + first as u64, (last - first + 1) as u64);
-        }
-
-        let mut locked = leaf.lock();
-        let mut removed = 0;
-        if let Some((first, last)) = bounds {
-            removed = (first..=last).filter(|&slot| locked.clear(slot)).count() as u64;
-        }
-        self.bury_if_empty(index, leaf, &mut locked);
-        removed
+        let mut emptying = LeafEmptying {
+            directory: self,
+            index,
+            leaf,
+            slots: slots_of(index, range),
+            zap,
+            removed: 0,
+        };
+        fault::empty(&mut emptying);
+        emptying.removed
     }
 
     /// A leaf goes with its last page, or if it gets none. It leaves the directory
@@ -364,6 +407,42 @@ impl Directory {
             locked.slots.dead = true;
             self.leaves.remove(index, leaf);
         }
+    }
+}
+
+/// Slots of a leaf that are being emptied.
+struct LeafEmptying<'a, Z> {
+    directory: &'a Directory,
+    index: usize,
+    leaf: &'a RcuArc<Leaf>,
+    slots: (usize, usize),
+    zap: &'a mut Z,
+    /// How many were.
+    removed: u64,
+}
+
+impl<Z: FnMut(u64, u64)> Emptying for LeafEmptying<'_, Z> {
+    type Bounds = (usize, usize);
+
+    fn pass(&mut self) -> Option<(usize, usize)> {
+        let (from, to) = self.slots;
+        self.leaf.lock().begin_to_empty(from, to)
+    }
+
+    fn zap(&mut self, &(first, last): &(usize, usize)) {
+        let base = (self.index << LEAF_SHIFT) as u64;
+        (self.zap)(base + first as u64, (last - first + 1) as u64);
+    }
+
+    fn empty(&mut self, bounds: Option<(usize, usize)>) {
+        let mut locked = self.leaf.lock();
+        if let Some((first, last)) = bounds {
+            self.removed = (first..=last)
+                .filter(|&slot| locked.end_to_empty(slot))
+                .count() as u64;
+        }
+        self.directory
+            .bury_if_empty(self.index, self.leaf, &mut locked);
     }
 }
 

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The fault handler.
+//!
+//! A fault speculates, if the policy says so, and else, or if that was given up,
+//! looks the space's lock up: once, and there it ends. Errors come from the locked
+//! path only. Both take the same steps: see [`filling`](super::filling).
 
 use kernel::prelude::*;
 
 use super::{
-    backing::{NewPage, Source},
-    directory::{position, Leaf, LockedLeaf, SpacePage},
+    backing::Source,
+    directory::SpacePage,
+    filling::{Filling, Target},
+    locked::Locked,
     mistake::Mistake,
     space::Space,
+    speculative::Speculative,
     stats::Counter,
 };
 use crate::{
@@ -18,12 +25,15 @@ use crate::{
         task::fatal_signal_pending,
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     },
-    portable::protection::Access,
+    portable::{
+        fault::{self, Cause},
+        protection::Access,
+    },
 };
 
 /// How a fault failed.
 #[derive(Clone, Copy)]
-enum Failure {
+pub(super) enum Failure {
     /// There is no region.
     NoRegion,
     /// The region forbids the access.
@@ -73,9 +83,7 @@ impl Failure {
             Self::Io => (VmFaultResult::SIGBUS, Counter::FaultIo),
         }
     }
-}
 
-impl Failure {
     /// What a call is told, if it is not the fault of an access.
     fn errno(self) -> Error {
         match self {
@@ -83,6 +91,18 @@ impl Failure {
             Self::Io => EIO,
             Self::Killed => EINTR,
             _ => ENOMEM,
+        }
+    }
+
+    /// Why a speculation is given up that meets this.
+    pub(super) fn cause(self) -> Cause {
+        match self {
+            Self::NoRegion => Cause::NoRegion,
+            Self::Denied => Cause::Denied,
+            Self::Limit | Self::NoMemory => Cause::NoMemory,
+            Self::Killed => Cause::LeafBusy,
+            Self::TableGone => Cause::Raced,
+            Self::NoPage | Self::Io => Cause::NotCached,
         }
     }
 }
@@ -106,13 +126,39 @@ impl Space {
         } else {
             Access::Read
         };
-        let (result, outcome) = match self.handle_locked(fault, access) {
-            Ok(()) => (VmFaultResult::NOPAGE, Counter::FaultOk),
-            Err(failure) => failure.report(),
+        let speculates = self.lock.policy().speculates();
+        let (result, outcome) = if speculates && self.speculate(fault, access) {
+            (VmFaultResult::NOPAGE, Counter::FaultOk)
+        } else {
+            match self.handle_locked(fault, access) {
+                Ok(()) => (VmFaultResult::NOPAGE, Counter::FaultOk),
+                Err(failure) => failure.report(),
+            }
         };
         self.stats.count(Counter::Faults);
         self.stats.count(outcome);
         result
+    }
+
+    /// Handles the fault without any lock that a change waits for but its leaf's.
+    /// Returns whether that was possible. Never fails.
+    fn speculate(&self, fault: &mut VmFault<'_>, access: Access) -> bool {
+        self.stats.count(Counter::SpfAttempts);
+        let target = Target::new(self, fault.pgoff(), access);
+        let mut steps = Filling::new(target, Speculative::new(), |page: &PageRef| {
+            insert(fault, page, access)
+        });
+        match fault::handle(&mut steps) {
+            Ok(()) => {
+                self.stats.count_success(steps.way.backing(), access);
+                true
+            }
+            Err(cause) => {
+                // The fallback comes once: the caller goes the locked path.
+                self.stats.count_abort(cause);
+                false
+            }
+        }
     }
 
     /// No region of the page changes while the fault is handled.
@@ -135,117 +181,19 @@ impl Space {
             .ok_or(Failure::Denied)?;
         #[cfg(faultline_test_hooks)]
         super::space::delay(crate::kern::param::delay_fault_ms());
-        self.fill_page(page, &source, access, |page| insert(fault, page, access))
+        let target = Target::new(self, page, access);
+        let map = |page: &PageRef| insert(fault, page, access);
+        fault::handle(&mut Filling::new(target, Locked::new(&source), map))?;
+        self.stats.count_locked(source.kind(), access);
+        Ok(())
     }
 
     /// Brings `page`, which the caller has locked, into the space, but into no page
     /// table; `source` is its region's. May sleep.
     pub(crate) fn bring(&self, page: u64, source: &Source) -> Result {
-        self.fill_page(page as usize, source, Access::Read, |_| Ok(()))
-            .map_err(Failure::errno)
-    }
-
-    /// Gets the page at `page` from `source`, unless its slot has it already,
-    /// fills the slot, and calls `map` with the page, under the commit lock of
-    /// its leaf. Memory is allocated and files are read before that lock is
-    /// taken. The caller has locked the page, and `source` is its region's.
-    ///
-    /// A leaf is only made for a page that there is, and it does not stay if it
-    /// gets none: leaves, which no limit counts, are no more than pages.
-    fn fill_page(
-        &self,
-        page: usize,
-        source: &Source,
-        access: Access,
-        map: impl FnOnce(&PageRef) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let (index, slot) = position(page);
-        let mut new = None;
-        loop {
-            let mut found = self.directory.leaf(index);
-            let seems_empty = found.as_ref().is_none_or(|leaf| !leaf.seems_present(slot));
-            if new.is_none() && (source.is_cached() || seems_empty) {
-                new = Some(self.new_page(source, access, seems_empty));
-                // It may have been made meanwhile, with the page that found the limit reached.
-                found = found.or_else(|| self.directory.leaf(index));
-            }
-            let is_made = found.is_none();
-            let leaf = match (found, &new) {
-                (Some(leaf), _) => leaf,
-                (None, Some(Ok(_))) => Leaf::new().map_err(|_| Failure::NoMemory)?,
-                (None, Some(Err(failure))) => return Err(*failure),
-                // Cannot be: without a leaf the slot seems empty.
-                (None, None) => continue,
-            };
-            let locked = if is_made {
-                let locked = self.directory.publish_locked(index, &leaf);
-                locked.map_err(|_| Failure::NoMemory)?
-            } else {
-                leaf.lock_killable().map_err(|_| Failure::Killed)?
-            };
-            // A dead leaf is no longer in the directory, or another is there: look again.
-            let Some(mut locked) = locked else { continue };
-            let mut cached = None;
-            if source.is_cached() || locked.is_empty(slot) {
-                // Without a new page the hint was wrong: look again.
-                let Some(new) = new.take() else { continue };
-                // Likewise if there seemed to be no room, but none is needed.
-                if matches!(new, Err(Failure::Limit)) && !locked.is_empty(slot) {
-                    continue;
-                }
-                let filled = new.and_then(|new| self.fill(&mut locked, slot, new));
-                if filled.is_err() {
-                    self.directory.bury_if_empty(index, &leaf, &mut locked);
-                }
-                cached = filled?;
-            }
-            return match cached.as_ref().or(locked.get(slot).map(SpacePage::page)) {
-                Some(page) => map(page),
-                None => Err(not_ours()),
-            };
-        }
-    }
-
-    /// A page from `source`; `Limit`, without asking it, if the page would be
-    /// one more than there may be, for even then a memfd would keep it.
-    fn new_page(
-        &self,
-        source: &Source,
-        access: Access,
-        is_one_more: bool,
-    ) -> Result<NewPage, Failure> {
-        if is_one_more && self.held.is_full() && !Mistake::SkipLimit.is_made() {
-            return Err(Failure::Limit);
-        }
-        source.get(access).map_err(Failure::from)
-    }
-
-    /// Puts `new` into `slot`, unless it is there, and returns the page if it
-    /// belongs to a page cache. It is counted only here, under the lock: counted
-    /// earlier, of two faults on the last page that the limit allows one would
-    /// find the limit reached by the other.
-    fn fill(
-        &self,
-        leaf: &mut LockedLeaf<'_>,
-        slot: usize,
-        new: NewPage,
-    ) -> Result<Option<PageRef>, Failure> {
-        if leaf.is_empty(slot) {
-            if !self.held.try_add_one() && !Mistake::SkipLimit.is_made() {
-                return Err(Failure::Limit);
-            }
-            self.stats.count(Counter::PagesAdded);
-        }
-        match new {
-            NewPage::Own(page) => {
-                leaf.fill(slot, page);
-                Ok(None)
-            }
-            NewPage::Cached(page) => {
-                leaf.mark(slot);
-                Ok(Some(page))
-            }
-        }
+        let target = Target::new(self, page as usize, Access::Read);
+        let map = |_: &PageRef| Ok(());
+        fault::handle(&mut Filling::new(target, Locked::new(source), map)).map_err(Failure::errno)
     }
 }
 
@@ -261,7 +209,7 @@ fn insert(fault: &mut VmFault<'_>, page: &PageRef, access: Access) -> Result<(),
 /// Another region's page is in the slot, or in the page table: a slot was
 /// filled before its zap. That is a bug.
 #[cold]
-fn not_ours() -> Failure {
+pub(super) fn not_ours() -> Failure {
     kernel::warn_on!(true);
     Failure::NoRegion
 }

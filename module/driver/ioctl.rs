@@ -162,6 +162,7 @@ impl Space {
             attributes: Attributes {
                 protection,
                 backing: backing(map, protection)?,
+                pending: false,
             },
         };
         map.addr = self.map(request)? << PAGE_SHIFT;

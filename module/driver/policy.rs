@@ -14,10 +14,21 @@ pub(crate) enum Policy {
     Global = uapi::FAULTLINE_POLICY_GLOBAL,
     /// A range lock: faults read one page, changes write theirs.
     Range = uapi::FAULTLINE_POLICY_RANGE,
+    /// Faults speculate; else as `Global`.
+    SpfGlobal = uapi::FAULTLINE_POLICY_SPF_GLOBAL,
+    /// Faults speculate; else as `Range`.
+    SpfRange = uapi::FAULTLINE_POLICY_SPF_RANGE,
+}
+
+/// Which lock of a space a policy uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    Global,
+    Range,
 }
 
 impl Policy {
-    const ALL: [Self; 2] = [Self::Global, Self::Range];
+    const ALL: [Self; 4] = [Self::Global, Self::Range, Self::SpfGlobal, Self::SpfRange];
 
     /// The policy that new spaces get, by the module's parameter. `EINVAL` if
     /// there is none of that name.
@@ -32,7 +43,22 @@ impl Policy {
         match self {
             Self::Global => "global",
             Self::Range => "range",
+            Self::SpfGlobal => "spf-global",
+            Self::SpfRange => "spf-range",
         }
+    }
+
+    /// The lock that it uses.
+    pub(crate) fn locking(self) -> Locking {
+        match self {
+            Self::Global | Self::SpfGlobal => Locking::Global,
+            Self::Range | Self::SpfRange => Locking::Range,
+        }
+    }
+
+    /// Whether faults speculate before they take the lock.
+    pub(crate) fn speculates(self) -> bool {
+        matches!(self, Self::SpfGlobal | Self::SpfRange)
     }
 }
 
@@ -43,6 +69,8 @@ impl TryFrom<u32> for Policy {
         match raw {
             uapi::FAULTLINE_POLICY_GLOBAL => Ok(Self::Global),
             uapi::FAULTLINE_POLICY_RANGE => Ok(Self::Range),
+            uapi::FAULTLINE_POLICY_SPF_GLOBAL => Ok(Self::SpfGlobal),
+            uapi::FAULTLINE_POLICY_SPF_RANGE => Ok(Self::SpfRange),
             _ => Err(EINVAL),
         }
     }

@@ -13,10 +13,16 @@ use kernel::{
 };
 
 use super::{
-    backing::Backing,
+    backing::{Backing, Sight},
     live::{self, Live},
 };
-use crate::{kern::rcu_arc::RcuArc, portable::protection::Protection};
+use crate::{
+    kern::rcu_arc::RcuArc,
+    portable::{
+        fault::Cause,
+        protection::{Access, Protection},
+    },
+};
 
 /// What the pages of a region have in common.
 #[derive(Clone, PartialEq)]
@@ -25,14 +31,46 @@ pub(crate) struct Attributes {
     pub(crate) protection: Protection,
     /// What the pages are made of.
     pub(crate) backing: Backing,
+    /// The pages of another region are still to be taken out of it: no fault may
+    /// use it yet, but one that holds the page's lock.
+    pub(crate) pending: bool,
 }
 
 impl Attributes {
+    /// Those of a region whose place has still to be made free.
+    pub(crate) fn pending(&self) -> Self {
+        Self {
+            pending: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a speculative fault may make `access`.
+    pub(crate) fn check(&self, access: Access) -> Result<(), Cause> {
+        match self.protection.allows(access) {
+            _ if self.pending => Err(Cause::WriterActive),
+            true => Ok(()),
+            false => Err(Cause::Denied),
+        }
+    }
+
+    /// What a speculative fault needs for `access` to `page`: see [`Backing::look`].
+    pub(crate) fn look(
+        &self,
+        page: u64,
+        access: Access,
+        seems_empty: bool,
+    ) -> Result<Sight, Cause> {
+        self.check(access)?;
+        self.backing.look(page, access, seems_empty)
+    }
+
     /// What is equal to these, but holds nothing of a file: not for a region.
     pub(crate) fn without_hold(&self) -> Self {
         Self {
             protection: self.protection,
             backing: self.backing.without_hold(),
+            pending: self.pending,
         }
     }
 
@@ -42,6 +80,7 @@ impl Attributes {
         Self {
             protection: self.protection,
             backing: self.backing.moved_up(pages),
+            pending: self.pending,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! The lock of a space, under each policy.
 //!
 //! Whoever holds it, in whatever way, has a policy that does not change: to
-//! change it takes the semaphore for writing and the whole range lock.
+//! change it takes the semaphore for writing and the whole range lock. Faults
+//! that speculate hold nothing, and need not: what they rely on, changes do under
+//! each policy.
 
 use core::pin::pin;
 
@@ -14,7 +16,7 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
-use super::{mistake::Mistake, policy::Policy};
+use super::{mistake::Mistake, policy::{Locking, Policy}};
 use crate::{
     kern::{
         range_lock::{self, Mode, Pages, RangeLock, Read, Write},
@@ -73,6 +75,10 @@ impl SpaceLock {
         Policy::try_from(self.policy.load(Relaxed)).unwrap_or(Policy::Global)
     }
 
+    fn locking(&self) -> Locking {
+        self.policy().locking()
+    }
+
     /// Changes the policy when nobody holds the lock. `EINTR`. May sleep.
     pub(crate) fn set_policy(&self, policy: Policy) -> Result {
         let _global = self.global.write_killable()?;
@@ -95,17 +101,17 @@ impl SpaceLock {
         look: impl FnOnce(&mut Look<'_>) -> R,
     ) -> Result<R> {
         loop {
-            match self.policy() {
-                Policy::Global => {
+            match self.locking() {
+                Locking::Global => {
                     let held = self.global.read_killable()?;
-                    if self.policy() == Policy::Global {
+                    if self.locking() == Locking::Global {
                         return Ok(look(&mut Held::Global(held)));
                     }
                 }
-                Policy::Range => {
+                Locking::Range => {
                     let request = pin!(self.range.request());
                     let held = self.range.read_killable(request, range)?;
-                    if self.policy() == Policy::Range {
+                    if self.locking() == Locking::Range {
                         return Ok(look(&mut Held::Range(held)));
                     }
                 }
@@ -125,17 +131,17 @@ impl SpaceLock {
             false => range.into(),
         };
         loop {
-            match self.policy() {
-                Policy::Global => {
+            match self.locking() {
+                Locking::Global => {
                     let held = self.global.write_killable()?;
-                    if self.policy() == Policy::Global {
+                    if self.locking() == Locking::Global {
                         return change(&mut Held::Global(held));
                     }
                 }
-                Policy::Range => {
+                Locking::Range => {
                     let request = pin!(self.range.request());
                     let held = self.range.write_killable(request, range)?;
-                    if self.policy() == Policy::Range {
+                    if self.locking() == Locking::Range {
                         return change(&mut Held::Range(held));
                     }
                 }
@@ -146,21 +152,21 @@ impl SpaceLock {
     /// Runs `look` with the whole space locked for reading, unless the policy
     /// is another than `global`. `EINTR`. May sleep.
     pub(crate) fn read_if_global<R>(&self, look: impl FnOnce() -> R) -> Result<Option<R>> {
-        if self.policy() != Policy::Global {
+        if self.locking() != Locking::Global {
             return Ok(None);
         }
         let _held = self.global.read_killable()?;
-        Ok((self.policy() == Policy::Global).then(look))
+        Ok((self.locking() == Locking::Global).then(look))
     }
 
     /// Runs `change` with the whole space locked for writing, unless the policy
     /// is another than `global`. `EINTR`. May sleep.
     pub(crate) fn write_if_global<R>(&self, change: impl FnOnce() -> R) -> Result<Option<R>> {
-        if self.policy() != Policy::Global {
+        if self.locking() != Locking::Global {
             return Ok(None);
         }
         let _held = self.global.write_killable()?;
-        Ok((self.policy() == Policy::Global).then(change))
+        Ok((self.locking() == Locking::Global).then(change))
     }
 
     /// Runs `change` with `range` locked for writing, unless another change is
@@ -171,12 +177,12 @@ impl SpaceLock {
         range: impl Into<Pages>,
         change: impl FnOnce() -> R,
     ) -> Result<Option<R>> {
-        if self.policy() != Policy::Range {
+        if self.locking() != Locking::Range {
             return Ok(None);
         }
         let request = pin!(self.range.request());
         let held = self.range.write_behind_readers(request, range)?;
-        let still = held.is_some() && self.policy() == Policy::Range;
+        let still = held.is_some() && self.locking() == Locking::Range;
         Ok(still.then(change))
     }
 }

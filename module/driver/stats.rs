@@ -4,7 +4,11 @@
 
 use kernel::prelude::*;
 
-use crate::kern::{percpu::PerCpuCounters, uapi::faultline_stats};
+use super::backing::Kind;
+use crate::{
+    kern::{percpu::PerCpuCounters, uapi::faultline_stats},
+    portable::{fault::Cause, protection::Access},
+};
 
 /// Names the counters, in the order of [`faultline_stats`], and copies them there.
 macro_rules! counters {
@@ -48,6 +52,47 @@ counters! {
     Remaps => remaps,
     Advises => advises,
     PagesMoved => pages_moved,
+    SpfAttempts => spf_attempts,
+    SpfAnonRead => spf_anon_read,
+    SpfAnonWrite => spf_anon_write,
+    SpfSharedRead => spf_shared_read,
+    SpfSharedWrite => spf_shared_write,
+    SpfPrivateRead => spf_private_read,
+    SpfPrivateWrite => spf_private_write,
+    SpfWriterActive => spf_writer_active,
+    SpfNoRegion => spf_no_region,
+    SpfNotSpeculable => spf_not_speculable,
+    SpfStale => spf_stale,
+    SpfDenied => spf_denied,
+    SpfDetached => spf_detached,
+    SpfNotCached => spf_not_cached,
+    SpfLeafBusy => spf_leaf_busy,
+    SpfRaced => spf_raced,
+    SpfNoMemory => spf_no_memory,
+    SpfFallbacks => spf_fallbacks,
+    LockedAnonRead => locked_anon_read,
+    LockedAnonWrite => locked_anon_write,
+    LockedSharedRead => locked_shared_read,
+    LockedSharedWrite => locked_shared_write,
+    LockedPrivateRead => locked_private_read,
+    LockedPrivateWrite => locked_private_write,
+}
+
+impl From<Cause> for Counter {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::WriterActive => Self::SpfWriterActive,
+            Cause::NoRegion => Self::SpfNoRegion,
+            Cause::NotSpeculable => Self::SpfNotSpeculable,
+            Cause::Stale => Self::SpfStale,
+            Cause::Denied => Self::SpfDenied,
+            Cause::Detached => Self::SpfDetached,
+            Cause::NotCached => Self::SpfNotCached,
+            Cause::LeafBusy => Self::SpfLeafBusy,
+            Cause::Raced => Self::SpfRaced,
+            Cause::NoMemory => Self::SpfNoMemory,
+        }
+    }
 }
 
 /// Per-CPU counters of a space.
@@ -64,6 +109,36 @@ impl Stats {
 
     pub(crate) fn count(&self, counter: Counter) {
         self.counters.add(counter as usize, 1);
+    }
+
+    /// Counts an entry that was installed by speculation.
+    pub(crate) fn count_success(&self, kind: Kind, access: Access) {
+        self.count(match (kind, access) {
+            (Kind::Anon, Access::Read) => Counter::SpfAnonRead,
+            (Kind::Anon, Access::Write) => Counter::SpfAnonWrite,
+            (Kind::Shared, Access::Read) => Counter::SpfSharedRead,
+            (Kind::Shared, Access::Write) => Counter::SpfSharedWrite,
+            (Kind::Private, Access::Read) => Counter::SpfPrivateRead,
+            (Kind::Private, Access::Write) => Counter::SpfPrivateWrite,
+        });
+    }
+
+    /// Counts an entry that was installed with a lock held.
+    pub(crate) fn count_locked(&self, kind: Kind, access: Access) {
+        self.count(match (kind, access) {
+            (Kind::Anon, Access::Read) => Counter::LockedAnonRead,
+            (Kind::Anon, Access::Write) => Counter::LockedAnonWrite,
+            (Kind::Shared, Access::Read) => Counter::LockedSharedRead,
+            (Kind::Shared, Access::Write) => Counter::LockedSharedWrite,
+            (Kind::Private, Access::Read) => Counter::LockedPrivateRead,
+            (Kind::Private, Access::Write) => Counter::LockedPrivateWrite,
+        });
+    }
+
+    /// Counts a speculation that was given up, which is a fallback.
+    pub(crate) fn count_abort(&self, cause: Cause) {
+        self.count(cause.into());
+        self.count(Counter::SpfFallbacks);
     }
 
     /// Adds `amount`, which may be negative.

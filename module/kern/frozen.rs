@@ -133,6 +133,24 @@ impl FrozenMemfd {
         Ok(page)
     }
 
+    /// As [`page`](Self::page), for a caller that holds nothing, under RCU: a page
+    /// that is in the cache, and that nobody is busy with. Before it is mapped, with
+    /// a [`Hold`], the caller checks that it [still is](HeldFile::has_page), and
+    /// marks it dirty if it is to be written. Does not sleep.
+    ///
+    /// It has been got with the folio locked, so that from then on the reference
+    /// keeps it in the cache, but for truncation.
+    pub(crate) fn cached_page(&self, index: u64) -> Option<PageRef> {
+        self.file.try_locked_page(index)
+    }
+
+    /// Whether the times of the file are those of a change that is made now: else
+    /// [`page`](Self::page) has to note them, in a line that is shared by all who
+    /// write to the file.
+    pub(crate) fn times_are_current(&self) -> bool {
+        self.file.times_are_current()
+    }
+
     /// Adds a hold on the memfd that `file` is open on, which is frozen if it is
     /// not yet. `EBUSY` if it is, but not by this module; `ENOMEM`.
     fn hold(inode: &LockedInode<'_>, file: &Memfd) -> Result<Arc<Self>> {

@@ -261,6 +261,44 @@ impl HeldFile {
         page.ok_or(ReadError::Failed)
     }
 
+    /// Page `index`, if it is up to date in the page cache, with the bytes of it
+    /// that are below the end of the file. Does not sleep.
+    pub(crate) fn cached_page(&self, index: u64) -> Option<(PageRef, usize)> {
+        // SAFETY: By the type invariants.
+        let page =
+            unsafe { bindings::faultline_find_uptodate_page(self.as_ptr(), index as usize) };
+        // SAFETY: It comes with a reference, unless it is null.
+        let page = unsafe { PageRef::from_raw(page) }.ok()??;
+        // Behind the page, as in `copy_page`.
+        let valid = self.valid_bytes(index)?;
+        (!page.is_poisoned()).then_some((page, valid))
+    }
+
+    /// Page `index` of a file of shmem itself, if it is up to date in the page cache
+    /// and its folio was not locked. Does not sleep.
+    pub(super) fn try_locked_page(&self, index: u64) -> Option<PageRef> {
+        // SAFETY: By the type invariants.
+        let page =
+            unsafe { bindings::faultline_try_locked_page(self.as_ptr(), index as usize) };
+        // SAFETY: It comes with a reference, unless it is null.
+        let page = unsafe { PageRef::from_raw(page) }.ok()??;
+        (!page.is_poisoned()).then_some(page)
+    }
+
+    /// Whether `page` is page `index` in the page cache now.
+    pub(crate) fn has_page(&self, page: &PageRef, index: u64) -> bool {
+        // SAFETY: By the type invariants of both; a folio that is referenced is not split.
+        unsafe {
+            bindings::faultline_file_has_page(self.as_ptr(), page.as_ptr(), index as usize)
+        }
+    }
+
+    /// Whether what `update_time` would note is there.
+    pub(super) fn times_are_current(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::faultline_times_are_current(self.inode()) }
+    }
+
     /// Notes that the file's contents change now: `file_update_time()`. Only
     /// for a file of shmem, for which it does not sleep.
     pub(super) fn update_time(&self) {

@@ -390,6 +390,41 @@ struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index)
 	return folio_file_page(folio, index);
 }
 
+struct page *faultline_try_locked_page(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+	struct page *page = NULL;
+
+	folio = __filemap_get_folio(file->f_mapping, index, FGP_LOCK | FGP_NOWAIT, 0);
+	if (IS_ERR(folio))
+		return NULL;
+	if (folio_test_uptodate(folio))
+		page = folio_file_page(folio, index);
+	folio_unlock(folio);
+	if (!page)
+		folio_put(folio);
+	return page;
+}
+
+bool faultline_file_has_page(struct file *file, struct page *page, pgoff_t index)
+{
+	struct folio *folio = page_folio(page);
+
+	return READ_ONCE(folio->mapping) == file->f_mapping && folio_contains(folio, index) &&
+	       folio_file_page(folio, index) == page;
+}
+
+bool faultline_times_are_current(struct inode *inode)
+{
+	struct timespec64 now, mtime, ctime;
+
+	ktime_get_coarse_real_ts64(&now);
+	now = timestamp_truncate(now, inode);
+	mtime = inode_get_mtime(inode);
+	ctime = inode_get_ctime(inode);
+	return timespec64_compare(&mtime, &now) >= 0 && timespec64_compare(&ctime, &now) >= 0;
+}
+
 void faultline_readahead(struct file *file, pgoff_t index)
 {
 	page_cache_sync_readahead(file->f_mapping, &file->f_ra, file, index, 1);

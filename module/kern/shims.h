@@ -146,10 +146,16 @@ void faultline_mapping_unmap_writable(struct inode *inode);
  *   shmem_read_page	shmem_read_mapping_page(): the file's page, made if it is a hole
  *   shmem_find_page	shmem_get_folio(SGP_READ): NULL for a hole
  *   find_uptodate_page	filemap_get_folio(): NULL if it is not there and up to date
+ *   try_locked_page	the same, and NULL if the folio is locked by others
+ *   file_has_page	whether a page that is referenced is the file's page at index
+ *   times_are_current	whether file_update_time() would change nothing
  */
 struct page *faultline_shmem_read_page(struct file *file, pgoff_t index);
 struct page *faultline_shmem_find_page(struct file *file, pgoff_t index);
 struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index);
+struct page *faultline_try_locked_page(struct file *file, pgoff_t index);
+bool faultline_file_has_page(struct file *file, struct page *page, pgoff_t index);
+bool faultline_times_are_current(struct inode *inode);
 
 /*
  * read_cache_page(), but a fatal signal ends all its waits, also the one for a

@@ -23,6 +23,12 @@ pub(crate) const fn is_busted(_: Bug) -> bool {
 /// An integer.
 pub(crate) type AtomicWord = kernel::sync::atomic::Atomic<u32>;
 
+/// Of what comes before it and what follows, nothing passes it: `smp_mb()`.
+#[inline]
+pub(crate) fn full_barrier() {
+    kernel::sync::barrier::smp_mb(Full);
+}
+
 /// A lock held for a few instructions: `arch_spinlock_t`.
 ///
 /// Not `spinlock_t`: the range lock takes many of them in ascending order, more

@@ -7,6 +7,8 @@
 
 #[path = "../portable/bug.rs"]
 pub mod bug;
+#[path = "../portable/fault.rs"]
+pub mod fault;
 #[path = "../portable/interval.rs"]
 pub mod interval;
 #[path = "../portable/range_lock/mod.rs"]

@@ -34,11 +34,19 @@ pub enum Bug {
     DowngradeLetsAllPass,
     /// Requests that wait do not mark what is in their way.
     NoMark,
+    /// A fault installs what it has got ready without looking at the region again.
+    NoValidation,
+    /// A fault installs what is in a slot that is about to be emptied.
+    InstallLeaving,
+    /// A fault that publishes a leaf may look at the region before.
+    NoBarrierAtPublish,
+    /// A change may look for leaves before its stores are seen.
+    NoBarrierBeforeLeaves,
 }
 
 impl Bug {
-    /// Every bug.
-    pub const ALL: [Self; 14] = [
+    /// Those of the range lock.
+    pub const OF_RANGE_LOCK: [Self; 14] = [
         Self::OwnPlaceOnly,
         Self::FirstSpinLockOnly,
         Self::NoArrivalOrder,
@@ -53,5 +61,13 @@ impl Bug {
         Self::DowngradeForgets,
         Self::DowngradeLetsAllPass,
         Self::NoMark,
+    ];
+
+    /// Those of faults, and of changes beside them.
+    pub const OF_FAULTS: [Self; 4] = [
+        Self::NoValidation,
+        Self::InstallLeaving,
+        Self::NoBarrierAtPublish,
+        Self::NoBarrierBeforeLeaves,
     ];
 }

@@ -36,6 +36,13 @@ pub fn bust(bug: Option<Bug>) {
     BUG.set(bug);
 }
 
+/// Of what comes before it and what follows, nothing passes it.
+pub fn full_barrier() {
+    if !panicking() {
+        atomic::fence(atomic::Ordering::SeqCst);
+    }
+}
+
 /// A cell whose accesses loom checks for races, and its end as well.
 pub struct Cell<T> {
     check: loom::cell::UnsafeCell<()>,

@@ -80,6 +80,12 @@ impl AtomicWord {
     }
 }
 
+/// Of what comes before it and what follows, nothing passes it.
+#[inline]
+pub fn full_barrier() {
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
 /// A lock held for a few instructions; nothing sleeps under it.
 #[derive(Debug)]
 pub struct SpinLock(AtomicBool);

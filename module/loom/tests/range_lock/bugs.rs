@@ -58,7 +58,7 @@ fn failure(model: fn()) -> Option<String> {
 #[test]
 fn every_bug_is_caught_by_its_model() {
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
+    for bug in Bug::OF_RANGE_LOCK {
         bust(Some(bug));
         let said = failure(model_of(bug));
         bust(None);

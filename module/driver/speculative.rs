@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Faults by speculation: see `portable/fault.rs` for why what they do is right.
+//!
+//! A fault that succeeds writes nothing that faults of other leaves write: no
+//! count of a region, a file or the space. It looks at regions under RCU, and holds
+//! pages of page caches, which are its own business.
+
+use super::{
+    backing::{Kind, NewPage, Sight},
+    fault::Failure,
+    filling::{Target, Way},
+};
+use crate::portable::{
+    fault::{Again, Cause, Need, Prepared},
+    protection::Access,
+};
+
+/// How often a fault begins anew before it is given up.
+const TRIES: u32 = 3;
+
+impl From<Failure> for Cause {
+    fn from(failure: Failure) -> Self {
+        failure.cause()
+    }
+}
+
+/// The caller has locked nothing.
+pub(super) struct Speculative {
+    /// What was seen of the region first.
+    sight: Sight,
+    /// What the region that was seen last is made of.
+    kind: Kind,
+    tries: u32,
+}
+
+impl Speculative {
+    pub(super) fn new() -> Self {
+        Self {
+            sight: Sight::Slot,
+            kind: Kind::Anon,
+            tries: 0,
+        }
+    }
+
+    /// What the page is made of, once it is installed.
+    pub(super) fn backing(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl Way for Speculative {
+    type Error = Cause;
+
+    fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Cause> {
+        let page = target.page as u64;
+        let seen = target.space.regions.at(page, |region| {
+            region.attributes.look(page, target.access, seems_empty)
+        });
+        self.sight = seen.ok_or(Cause::NoRegion)??;
+        Ok(match self.sight {
+            Sight::Slot => Need::Slot,
+            Sight::Zero | Sight::Cached(_) | Sight::Copy { .. } => Need::Page,
+        })
+    }
+
+    fn prepare(
+        &mut self,
+        target: &Target<'_>,
+        seems_empty: bool,
+    ) -> Result<Prepared<NewPage>, Cause> {
+        if seems_empty && target.has_no_room() {
+            return Err(Cause::NoMemory);
+        }
+        Ok(Prepared::Page(self.sight.get_ready()?))
+    }
+
+    fn validate(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<(), Cause> {
+        let page = target.page as u64;
+        let seen = target.space.regions.at(page, |region| {
+            let attributes = &region.attributes;
+            attributes.check(target.access)?;
+            self.kind = attributes.backing.kind();
+            match attributes.backing.is_source_of(page, &self.sight, new) {
+                true => Ok(()),
+                false => Err(Cause::Stale),
+            }
+        });
+        seen.ok_or(Cause::NoRegion)??;
+        if let (Some(NewPage::Cached(page)), Access::Write) = (new, target.access) {
+            // The region keeps it from being truncated. A clean page that reads zero
+            // would be dropped by reclaim.
+            page.mark_dirty();
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, why: Again) -> Result<(), Cause> {
+        self.tries += 1;
+        match why {
+            _ if self.tries < TRIES => Ok(()),
+            Again::Detached => Err(Cause::Detached),
+            Again::Raced => Err(Cause::Raced),
+        }
+    }
+
+    fn leaving(&self) -> Cause {
+        Cause::WriterActive
+    }
+}
