@@ -24,7 +24,7 @@ use super::{
 use crate::{
     kern::{
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError},
+        rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError},
     },
     portable::{
         interval::Interval,
@@ -271,7 +271,7 @@ impl Regions {
             {
                 return Ok(None);
             }
-            store_joined(tree, range, new, allowance, removed).map(Some)
+            store(tree, range, new, new, allowance, removed).map(Some)
         });
         end.map(|end| end.is_some())
     }
@@ -282,7 +282,8 @@ impl Regions {
     pub(crate) fn remove(&self, range: Interval, progress: &mut Progress<'_>) -> Result<u64> {
         let whole = indices(range);
         let end = self.attempt(range, progress, |tree, allowance, removed| {
-            let last = tree.store(whole, None, |_, _| whole, allowance, removed)?;
+            let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
+            let last = tree.store(whole, None, join, Joining::Now, allowance, removed)?;
             Ok(Some(last as u64 + 1))
         });
         end?.ok_or(ENOMEM)
@@ -299,9 +300,41 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store_joined(tree, run, new, allowance, removed).map(Some)
+            store(tree, run, new, new, allowance, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
+    }
+
+    /// Puts `pending` in place of what stands in `run`, which the caller has locked,
+    /// or in the first part of it; `new` is to be put in its place then. Returns
+    /// the page up to which that is done. `ENOMEM` if the change has not begun. May
+    /// sleep.
+    pub(crate) fn prepare_to_replace(
+        &self,
+        run: Interval,
+        pending: &RcuArc<Region>,
+        new: &RcuArc<Region>,
+        progress: &mut Progress<'_>,
+    ) -> Result<u64> {
+        let end = self.attempt(run, progress, |tree, allowance, removed| {
+            store(tree, run, pending, new, allowance, removed).map(Some)
+        });
+        end?.ok_or(ENOMEM)
+    }
+
+    /// Puts `new` in `part`, where `prepare_to_replace` has put a pending region when
+    /// asked for `run`. Never fails then. May sleep.
+    pub(crate) fn settle(
+        &self,
+        part: Interval,
+        run: Interval,
+        new: &RcuArc<Region>,
+        progress: &mut Progress<'_>,
+    ) -> Result {
+        let end = self.attempt(run, progress, |tree, allowance, removed| {
+            store(tree, part, new, new, allowance, removed).map(Some)
+        });
+        end.map(|_| ())
     }
 
     /// Calls `store`, to `range`, with the tree locked. Memory is waited for without
@@ -343,10 +376,11 @@ impl Regions {
     }
 }
 
-/// Stores `new` in `run`, and as far as its like reaches beside it.
-fn store_joined(
+/// Stores `now` in `run`; if that is `new`, as far as its like reaches beside it.
+fn store(
     tree: &mut Locked<'_, Region>,
     run: Interval,
+    now: &RcuArc<Region>,
     new: &RcuArc<Region>,
     allowance: Allowance,
     removed: &mut Removed<Region>,
@@ -363,7 +397,11 @@ fn store_joined(
             )),
         }
     };
-    let last = tree.store(indices(run), Some(new), join, allowance, removed)?;
+    let joining = match core::ptr::eq(&**now, &**new) {
+        true => Joining::Now,
+        false => Joining::Later,
+    };
+    let last = tree.store(indices(run), Some(now), join, joining, allowance, removed)?;
     Ok(last as u64 + 1)
 }
 

@@ -77,6 +77,15 @@ pub(crate) enum Memory {
     Surely,
 }
 
+/// Whether a store joins what is beside it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joining {
+    Now,
+    /// A later one will, and what is to be allowed is as many intervals as there
+    /// will be then.
+    Later,
+}
+
 /// What a store may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Allowance {
@@ -237,6 +246,7 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         (first, last): (usize, usize),
         new: Option<&RcuArc<T>>,
         join: impl FnOnce(Option<Entry<'_, T>>, Option<Entry<'_, T>>) -> (usize, usize),
+        joining: Joining,
         allowance: Allowance,
         removed: &mut Removed<T>,
     ) -> Result<usize, StoreError> {
@@ -248,35 +258,37 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         let (low, high) = join(found.below.map(entry), found.above.map(entry));
         let high = found.end.unwrap_or(high);
 
-        let covered = |entry: &Raw<T>| low <= entry.first && entry.last <= high;
-        let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
-        let overwritten = || found.entries.iter().filter(overwritten);
-        let splits = overwritten().any(|entry| entry.first < low && high < entry.last);
-        let gone = overwritten().filter(|entry| covered(entry)).count();
-
         let len = self.tree.len();
-        let len_behind = len + usize::from(new.is_some()) + usize::from(splits) - gone;
-        if len_behind > len && len_behind > allowance.max {
+        let behind = |effect: &Effect| len + usize::from(new.is_some()) + effect.more - effect.gone;
+        let joined = behind(&found.effect(low, high));
+        if joined > len && joined > allowance.max {
             return Err(StoreError::Full);
         }
-        if new.is_some() || overwritten().next().is_some() {
+        let (low, high) = match joining {
+            Joining::Now => (low, high),
+            Joining::Later => (first, found.end.unwrap_or(last)),
+        };
+        let effect = found.effect(low, high);
+        if new.is_some() || effect.overwrites {
             self.store_raw(low, high, new.cloned(), allowance.memory)?;
         }
-        for entry in overwritten() {
+        let covered = |entry: &Raw<T>| low <= entry.first && entry.last <= high;
+        let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
+        for entry in found.entries.iter().filter(overwritten) {
             // SAFETY: It was an entry, which had a reference.
             let object = unsafe { RcuArc::from_raw(entry.object) };
             // The entry is gone, or else what is left of it keeps the reference.
             if !covered(entry) {
                 core::mem::forget(object.clone());
             }
-            if splits {
+            if effect.more != 0 {
                 // The part above stands in an interval of its own.
                 core::mem::forget(object.clone());
             }
             removed.push(object);
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
-        self.tree.len.store(len_behind, Relaxed);
+        self.tree.len.store(behind(&effect), Relaxed);
         Ok(high)
     }
 
@@ -388,7 +400,30 @@ struct Found<T> {
     end: Option<usize>,
 }
 
+/// What a store does to the number of intervals that there were.
+struct Effect {
+    /// How many more there are: one, if it cuts one in two.
+    more: usize,
+    /// How many are gone.
+    gone: usize,
+    /// Whether there are any where it stores.
+    overwrites: bool,
+}
+
 impl<T> Found<T> {
+    /// That of a store to `[low, high]`.
+    fn effect(&self, low: usize, high: usize) -> Effect {
+        let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
+        let overwritten = || self.entries.iter().filter(overwritten);
+        let splits = overwritten().any(|entry| entry.first < low && high < entry.last);
+        let covered = |entry: &&Raw<T>| low <= entry.first && entry.last <= high;
+        Effect {
+            more: usize::from(splits),
+            gone: overwritten().filter(covered).count(),
+            overwrites: overwritten().next().is_some(),
+        }
+    }
+
     fn new() -> Self {
         Self {
             entries: ArrayVec::new(),

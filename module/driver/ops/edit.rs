@@ -78,6 +78,46 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
+    /// Puts `new` in place of all regions of `range`, which the caller keeps locked,
+    /// and never in use before their pages are gone. `empty` is called with each
+    /// part of it when it is in nobody's use: it takes the pages of what stood there
+    /// out of every window and out of their slots, and calls `put_removed`.
+    /// `settled` is called with each part when `new` is there: others may be let in.
+    /// `ENOMEM` if nothing has been changed by this edit so far. May sleep.
+    pub(super) fn replace(
+        &mut self,
+        range: Interval,
+        new: RcuArc<Region>,
+        mut empty: impl FnMut(&mut Self, Interval),
+        mut settled: impl FnMut(&mut Self, Interval),
+    ) -> Result {
+        let pending = Region::new(new.attributes.pending())?;
+        let mut regions = Some((pending, new));
+        let mut rest = Some(range);
+        while let (Some(todo), Some((pending, new))) = (rest, &regions) {
+            let progress = &mut self.progress;
+            let end = self
+                .regions
+                .prepare_to_replace(todo, pending, new, progress)?;
+            let part = todo.below(end).unwrap_or(todo);
+            empty(self, part);
+            // The pending one is all that is there, so that one store does it.
+            self.regions
+                .settle(part, todo, new, &mut self.progress)?;
+            self.put_removed();
+            rest = range.above(end);
+            if rest.is_none() {
+                // Before others can remove it: theirs is to be the last reference.
+                if let Some((pending, new)) = regions.take() {
+                    self.put(pending);
+                    self.put(new);
+                }
+            }
+            settled(self, part);
+        }
+        Ok(())
+    }
+
     /// Puts `new` in `range`, which the caller has locked, if nothing is there.
     /// Returns whether that was so. `ENOMEM`. May sleep.
     pub(super) fn insert(&mut self, range: Interval, new: RcuArc<Region>) -> Result<bool> {

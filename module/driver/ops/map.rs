@@ -63,12 +63,21 @@ impl Space {
                 return Err(EEXIST);
             }
             let region = request.region_at(range.start())?;
-            edit.store(range, Some(region), |edit, part| {
+            if edit.insert(range, region.clone())? {
+                // Before others can remove the region.
+                edit.put(region);
+                edit.give_up(&request.attributes.backing);
+                return Ok(());
+            }
+            let empty = |edit: &mut Edit<'_>, part: Interval| {
+                self.discard_removed(part, edit, &mut |_| ());
+            };
+            edit.replace(range, region, empty, |edit, part| {
                 if part.end() == range.end() {
                     // Before others can remove the region.
                     edit.give_up(&request.attributes.backing);
                 }
-                self.discard_removed(part, edit, &mut |page| held.done_below(page));
+                held.done_below(part.end());
             })
         })?;
         Ok(range.start())
