@@ -37,6 +37,9 @@ struct Faultline {
     device: MiscDeviceRegistration<Device>,
     #[pin]
     live: debugfs::File<()>,
+    #[cfg(faultline_test_hooks)]
+    #[pin]
+    points: debugfs::File<()>,
     debugfs: debugfs::Dir,
     thaw: Thaw,
 }
@@ -44,7 +47,7 @@ struct Faultline {
 impl kernel::InPlaceModule for Faultline {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let policy = Policy::of_new_spaces().inspect_err(|_| {
-            pr_err!("no such policy; parameter policy takes global or range\n");
+            pr_err!("no such policy; see the parameter policy\n");
         });
         let debugfs = debugfs::Dir::new(c_str!("faultline"));
         try_pin_init!(Self {
@@ -54,6 +57,8 @@ impl kernel::InPlaceModule for Faultline {
             },
             thaw: Thaw::new()?,
             live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
+            #[cfg(faultline_test_hooks)]
+            points <- debugfs.read_callback_file(c_str!("points"), (), &driver::point::show),
             debugfs: debugfs.clone(),
             // Last: from here on spaces can be opened.
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {

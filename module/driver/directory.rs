@@ -20,6 +20,7 @@ use kernel::{
 use super::{
     live::{self, Live},
     mistake::Mistake,
+    point::Point,
 };
 use crate::{
     kern::{
@@ -215,7 +216,7 @@ impl LockedLeaf<'_> {
         let bounds = self.present_bounds(from, to);
         if let Some((first, last)) = bounds {
             for slot in first..=last {
-                if !self.is_empty(slot) {
+                if !self.is_empty(slot) && !Mistake::SkipLeaving.is_made() {
                     let (word, bit) = word_and_bit(slot);
                     self.slots.leaving[word] |= bit;
                 }
@@ -226,7 +227,10 @@ impl LockedLeaf<'_> {
 
     /// Empties `slot`, if that was begun. Returns whether it was.
     fn end_to_empty(&mut self, slot: usize) -> bool {
-        let was_begun = self.slot(slot) == Slot::Leaving;
+        let was_begun = match Mistake::SkipLeaving.is_made() {
+            true => !self.is_empty(slot),
+            false => self.slot(slot) == Slot::Leaving,
+        };
         if was_begun {
             let (word, bit) = word_and_bit(slot);
             self.slots.leaving[word] &= !bit;
@@ -353,6 +357,7 @@ impl Directory {
             let base = (index << LEAF_SHIFT) as u64;
             // Passing through the lock, as in `remove_leaf`.
             let bounds = leaf.lock().present_bounds(from, to);
+            Point::RevokePassed.reach();
             if let Some((first, last)) = bounds {
                 zap(base + first as u64, (last - first + 1) as u64);
             }
@@ -421,17 +426,33 @@ struct LeafEmptying<'a, Z> {
     removed: u64,
 }
 
+impl<Z: FnMut(u64, u64)> LeafEmptying<'_, Z> {
+    fn zap_slots(&mut self, &(first, last): &(usize, usize)) {
+        let base = (self.index << LEAF_SHIFT) as u64;
+        (self.zap)(base + first as u64, (last - first + 1) as u64);
+    }
+}
+
 impl<Z: FnMut(u64, u64)> Emptying for LeafEmptying<'_, Z> {
     type Bounds = (usize, usize);
 
     fn pass(&mut self) -> Option<(usize, usize)> {
         let (from, to) = self.slots;
-        self.leaf.lock().begin_to_empty(from, to)
+        if Mistake::ZapBeforePass.is_made() {
+            let bounds = self.leaf.lock().present_bounds(from, to);
+            bounds.iter().for_each(|bounds| self.zap_slots(bounds));
+            Point::LeafZapped.reach();
+        }
+        let bounds = self.leaf.lock().begin_to_empty(from, to);
+        Point::LeafPassed.reach();
+        bounds
     }
 
-    fn zap(&mut self, &(first, last): &(usize, usize)) {
-        let base = (self.index << LEAF_SHIFT) as u64;
-        (self.zap)(base + first as u64, (last - first + 1) as u64);
+    fn zap(&mut self, bounds: &(usize, usize)) {
+        if !Mistake::ZapBeforePass.is_made() {
+            self.zap_slots(bounds);
+        }
+        Point::LeafZapped.reach();
     }
 
     fn empty(&mut self, bounds: Option<(usize, usize)>) {
@@ -443,6 +464,8 @@ impl<Z: FnMut(u64, u64)> Emptying for LeafEmptying<'_, Z> {
         }
         self.directory
             .bury_if_empty(self.index, self.leaf, &mut locked);
+        drop(locked);
+        Point::LeafEmptied.reach();
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     filling::{Filling, Target},
     locked::Locked,
     mistake::Mistake,
+    point::Point,
     space::Space,
     speculative::Speculative,
     stats::Counter,
@@ -156,6 +157,7 @@ impl Space {
             Err(cause) => {
                 // The fallback comes once: the caller goes the locked path.
                 self.stats.count_abort(cause);
+                Point::FaultAborted.reach();
                 false
             }
         }
@@ -181,6 +183,7 @@ impl Space {
             .ok_or(Failure::Denied)?;
         #[cfg(faultline_test_hooks)]
         super::space::delay(crate::kern::param::delay_fault_ms());
+        Point::FaultLocked.reach();
         let target = Target::new(self, page, access);
         let map = |page: &PageRef| insert(fault, page, access);
         fault::handle(&mut Filling::new(target, Locked::new(&source), map))?;

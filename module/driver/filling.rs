@@ -10,6 +10,7 @@ use super::{
     directory::{position, Leaf, LockedLeaf, SpacePage},
     fault::{not_ours, Failure},
     mistake::Mistake,
+    point::Point,
     space::Space,
     stats::Counter,
 };
@@ -146,7 +147,9 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     fn publish<'l>(&self, leaf: &'l RcuArc<Leaf>) -> Result<Option<LockedLeaf<'l>>, W::Error> {
         let directory = &self.target.space.directory;
         let published = directory.publish_locked(self.target.index, leaf);
-        Ok(published.map_err(|_| Failure::NoMemory)?)
+        let locked = published.map_err(|_| Failure::NoMemory)?;
+        Point::FaultPublished.reach();
+        Ok(locked)
     }
 
     fn lock<'l>(&self, leaf: &'l RcuArc<Leaf>) -> Result<Option<LockedLeaf<'l>>, W::Error> {
@@ -163,11 +166,14 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
 
     fn commit(&mut self, leaf: &mut LockedLeaf<'_>, new: Option<NewPage>) -> Result<(), W::Error> {
         let cached = self.fill(leaf, new)?;
+        Point::FaultFilled.reach();
         let own = leaf.get(self.target.slot).map(SpacePage::page);
         match cached.as_ref().or(own) {
-            Some(page) => Ok((self.map)(page)?),
-            None => Err(not_ours().into()),
+            Some(page) => (self.map)(page)?,
+            None => return Err(not_ours().into()),
         }
+        Point::FaultInstalled.reach();
+        Ok(())
     }
 
     fn abort(&self, leaf: &RcuArc<Leaf>, mut locked: LockedLeaf<'_>) {

@@ -16,6 +16,14 @@ pub(crate) enum Mistake {
     SkipZap,
     /// C2: PROTECT leaves entries that may be written.
     SkipRevoke,
+    /// C2, C4: a fault does not look at the region again before it installs.
+    SkipValidation,
+    /// C2: entries are taken out before the leaf is passed.
+    ZapBeforePass,
+    /// C4: a replacing MAP can be used before the old pages are gone.
+    SkipPending,
+    /// C2: slots that are being emptied are used.
+    SkipLeaving,
     /// C4: fresh pages keep what was in them.
     SkipZero,
     /// C5: pages do not move with their regions.
@@ -60,6 +68,10 @@ impl Mistake {
             Self::KeepAll => c"keep_all",
             Self::SkipZap => c"skip_zap",
             Self::SkipRevoke => c"skip_revoke",
+            Self::SkipValidation => c"skip_validation",
+            Self::ZapBeforePass => c"zap_before_pass",
+            Self::SkipPending => c"skip_pending",
+            Self::SkipLeaving => c"skip_leaving",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
             Self::ProtectDiscards => c"protect_discards",

@@ -27,6 +27,7 @@ pub(crate) mod live;
 mod locked;
 mod mistake;
 mod ops;
+pub(crate) mod point;
 pub(crate) mod policy;
 mod region;
 mod regions;

@@ -10,6 +10,8 @@ use super::{
     backing::{Kind, NewPage, Sight},
     fault::Failure,
     filling::{Target, Way},
+    mistake::Mistake,
+    point::Point,
 };
 use crate::portable::{
     fault::{Again, Cause, Need, Prepared},
@@ -58,6 +60,7 @@ impl Way for Speculative {
             region.attributes.look(page, target.access, seems_empty)
         });
         self.sight = seen.ok_or(Cause::NoRegion)??;
+        Point::FaultSnapshot.reach();
         Ok(match self.sight {
             Sight::Slot => Need::Slot,
             Sight::Zero | Sight::Cached(_) | Sight::Copy { .. } => Need::Page,
@@ -72,10 +75,15 @@ impl Way for Speculative {
         if seems_empty && target.has_no_room() {
             return Err(Cause::NoMemory);
         }
-        Ok(Prepared::Page(self.sight.get_ready()?))
+        let page = self.sight.get_ready()?;
+        Point::FaultPrepared.reach();
+        Ok(Prepared::Page(page))
     }
 
     fn validate(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<(), Cause> {
+        if Mistake::SkipValidation.is_made() {
+            return Ok(());
+        }
         let page = target.page as u64;
         let seen = target.space.regions.at(page, |region| {
             let attributes = &region.attributes;
@@ -92,6 +100,7 @@ impl Way for Speculative {
             // would be dropped by reclaim.
             page.mark_dirty();
         }
+        Point::FaultValidated.reach();
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub(crate) mod page_count;
 pub(crate) mod page_ref;
 pub(crate) mod param;
 pub(crate) mod percpu;
+#[cfg(faultline_test_hooks)]
+pub(crate) mod random;
 pub(crate) mod range_lock;
 pub(crate) mod rcu_arc;
 pub(crate) mod rcu_maple;

@@ -58,3 +58,24 @@ pub(crate) fn delay_fault_ms() -> u32 {
     // SAFETY: No requirements.
     unsafe { bindings::faultline_param_delay_fault_ms() }
 }
+
+/// The points, by bit, at which faults and changes may sleep.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_points() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_points() }
+}
+
+/// Of so many that come to a point one sleeps; of none if it is 0.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_one_in() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_one_in() }
+}
+
+/// How long one sleeps at a point at most, in microseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_us() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_us() }
+}

@@ -33,9 +33,9 @@ u64 faultline_param_max_regions(void)
 	return max_regions;
 }
 
-static char *policy = "global";
+static char *policy = "spf-range";
 module_param(policy, charp, 0444);
-MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");
+MODULE_PARM_DESC(policy, "Locking policy of new spaces: global, region, range, spf-global or spf-range");
 
 const char *faultline_param_policy(void)
 {
@@ -79,5 +79,32 @@ MODULE_PARM_DESC(delay_fault_ms, "Test only: how long a fault that has found its
 unsigned int faultline_param_delay_fault_ms(void)
 {
 	return READ_ONCE(delay_fault_ms);
+}
+
+static unsigned int delay_points = ~0U;
+module_param(delay_points, uint, 0644);
+MODULE_PARM_DESC(delay_points, "Test only: the points, by bit, at which faults and changes may sleep: see driver/point.rs");
+
+unsigned int faultline_param_delay_points(void)
+{
+	return READ_ONCE(delay_points);
+}
+
+static unsigned int delay_one_in;
+module_param(delay_one_in, uint, 0644);
+MODULE_PARM_DESC(delay_one_in, "Test only: of so many that come to a point one sleeps (0: none)");
+
+unsigned int faultline_param_delay_one_in(void)
+{
+	return READ_ONCE(delay_one_in);
+}
+
+static unsigned int delay_us = 200;
+module_param(delay_us, uint, 0644);
+MODULE_PARM_DESC(delay_us, "Test only: how long one sleeps at a point at most");
+
+unsigned int faultline_param_delay_us(void)
+{
+	return READ_ONCE(delay_us);
 }
 #endif

@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/preempt.h>
+#include <linux/random.h>
 #include <trace/events/lock.h>
 
 #include "shims.h"
@@ -166,6 +167,11 @@ u64 faultline_live_sum(unsigned int kind)
 	for_each_possible_cpu(cpu)
 		sum += READ_ONCE(per_cpu(faultline_live[kind], cpu));
 	return sum;
+}
+
+u32 faultline_random_below(u32 ceiling)
+{
+	return get_random_u32_below(ceiling);
 }
 
 void faultline_xa_init(struct xarray *xa)

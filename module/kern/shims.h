@@ -177,6 +177,9 @@ void faultline_module_put(void);
 /* alloc_workqueue(), unbound */
 struct workqueue_struct *faultline_alloc_workqueue(void);
 
+/* get_random_u32_below() */
+u32 faultline_random_below(u32 ceiling);
+
 /* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
 u64 faultline_param_total_pages(void);
@@ -186,6 +189,9 @@ const char *faultline_param_busted(void);
 unsigned int faultline_param_delay_unmap_ms(void);
 unsigned int faultline_param_delay_discard_ms(void);
 unsigned int faultline_param_delay_fault_ms(void);
+unsigned int faultline_param_delay_points(void);
+unsigned int faultline_param_delay_one_in(void);
+unsigned int faultline_param_delay_us(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

@@ -9,7 +9,7 @@ use kernel::{alloc::KVVec, prelude::*};
 
 use super::{position, slots_of, Content, Directory, Leaf, LEAF_PAGES, LEAF_SHIFT};
 use crate::{
-    driver::mistake::Mistake,
+    driver::{mistake::Mistake, point::Point},
     kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
     portable::interval::Interval,
 };
@@ -97,6 +97,7 @@ impl Move<'_> {
             let taken = self.take(index, &leaf, &mut zap);
             if let Some((first, slots)) = taken {
                 moved += self.put(first, slots);
+                Point::MovePut.reach();
             }
         }
         moved
@@ -116,12 +117,15 @@ impl Move<'_> {
         let base = (index << LEAF_SHIFT) as u64;
         let slots = last - first + 1;
         zap(base + first as u64, slots as u64);
+        Point::MoveZapped.reach();
 
         let mut locked = leaf.lock();
         for slot in first..=last {
             self.buffer[slot - first] = locked.lift(slot);
         }
         self.directory.bury_if_empty(index, leaf, &mut locked);
+        drop(locked);
+        Point::MoveTaken.reach();
         Some((base + first as u64, slots))
     }
 

@@ -15,6 +15,7 @@ use kernel::{
 use super::super::{
     backing::Backing,
     mistake::Mistake,
+    point::Point,
     region::Region,
     regions::{Progress, Regions},
 };
@@ -68,6 +69,7 @@ impl<'a> Edit<'a> {
                 Some(new) => self.regions.replace(todo, new, &mut self.progress)?,
                 None => self.regions.remove(todo, &mut self.progress)?,
             };
+            Point::ChangeStored.reach();
             rest = range.above(end);
             if rest.is_none() {
                 // Before others can remove it: theirs is to be the last reference.
@@ -91,7 +93,10 @@ impl<'a> Edit<'a> {
         mut empty: impl FnMut(&mut Self, Interval),
         mut settled: impl FnMut(&mut Self, Interval),
     ) -> Result {
-        let pending = Region::new(new.attributes.pending())?;
+        let pending = match Mistake::SkipPending.is_made() {
+            true => Region::new(new.attributes.clone())?,
+            false => Region::new(new.attributes.pending())?,
+        };
         let mut regions = Some((pending, new));
         let mut rest = Some(range);
         while let (Some(todo), Some((pending, new))) = (rest, &regions) {
@@ -99,11 +104,13 @@ impl<'a> Edit<'a> {
             let end = self
                 .regions
                 .prepare_to_replace(todo, pending, new, progress)?;
+            Point::ReplacePending.reach();
             let part = todo.below(end).unwrap_or(todo);
             empty(self, part);
             // The pending one is all that is there, so that one store does it.
             self.regions
                 .settle(part, todo, new, &mut self.progress)?;
+            Point::ReplaceSettled.reach();
             self.put_removed();
             rest = range.above(end);
             if rest.is_none() {
