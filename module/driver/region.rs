@@ -45,6 +45,11 @@ impl Attributes {
         }
     }
 
+    /// Whether regions with these and with `other` will be one, once none is pending.
+    pub(crate) fn will_join(&self, other: &Self) -> bool {
+        self.protection == other.protection && self.backing == other.backing
+    }
+
     /// Whether a speculative fault may make `access`.
     pub(crate) fn check(&self, access: Access) -> Result<(), Cause> {
         match self.protection.allows(access) {

@@ -42,6 +42,8 @@ pub(crate) struct Regions {
     /// How many of these changes under way have for themselves: the sum of what
     /// their [`Room`]s hold. Only used with the tree locked.
     reserved: Atomic<usize>,
+    /// How many are pending. Only used with the tree locked.
+    pending: Atomic<usize>,
 }
 
 /// What a change may do to the number of regions: it may have room for some more
@@ -124,6 +126,7 @@ impl Regions {
             tree <- RcuMaple::new(c_str!("Regions::tree"), static_lock_class!()),
             limit: Atomic::new(limit as usize),
             reserved: Atomic::new(0),
+            pending: Atomic::new(0),
         })
     }
 
@@ -197,6 +200,34 @@ impl Regions {
         let tree = self.tree.lock();
         let entry = tree.find(range.start() as usize, range.last() as usize)?;
         Some(show(interval(&entry), entry.value))
+    }
+
+    /// As `find`, for whoever has locked nothing: the interval is that which the
+    /// region will have when none is pending. May sleep.
+    pub(crate) fn find_whole<R>(
+        &self,
+        range: Interval,
+        show: impl FnOnce(Interval, &Region) -> R,
+    ) -> Option<R> {
+        let tree = self.tree.lock();
+        let entry = tree.find(range.start() as usize, range.last() as usize)?;
+        let mut whole = interval(&entry);
+        // Else it is canonical.
+        if self.pending.load(Relaxed) != 0 {
+            let region = entry.value;
+            let alike = |page: Option<u64>| {
+                let beside = tree.find(page? as usize, page? as usize)?;
+                let joins = beside.value.attributes.will_join(&region.attributes);
+                joins.then(|| interval(&beside))
+            };
+            while let Some(below) = alike(whole.start().checked_sub(1)) {
+                whole = whole.hull(below);
+            }
+            while let Some(above) = alike(Some(whole.end())) {
+                whole = whole.hull(above);
+            }
+        }
+        Some(show(whole, entry.value))
     }
 
     /// The parts of all regions in `range`, which the caller has locked. May sleep.
@@ -317,7 +348,9 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store(tree, run, pending, new, allowance, removed).map(Some)
+            let end = store(tree, run, pending, new, allowance, removed)?;
+            self.pending.store(self.pending.load(Relaxed) + 1, Relaxed);
+            Ok(Some(end))
         });
         end?.ok_or(ENOMEM)
     }
@@ -332,7 +365,9 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store(tree, part, new, new, allowance, removed).map(Some)
+            let end = store(tree, part, new, new, allowance, removed)?;
+            self.pending.store(self.pending.load(Relaxed) - 1, Relaxed);
+            Ok(Some(end))
         });
         end.map(|_| ())
     }

@@ -33,7 +33,7 @@ impl Space {
 
     fn find(&self, page: u64) -> Option<Found> {
         let range = Interval::new(page, SPACE_PAGES)?;
-        self.regions.find(range, |interval, region| Found {
+        self.regions.find_whole(range, |interval, region| Found {
             interval,
             protection: region.attributes.protection,
             generation: region.generation,

@@ -259,10 +259,11 @@ fn first_version_of_limit_knows_pages_only() -> Outcome {
 fn first_version_of_stats_is_filled() -> Outcome {
     let fixture = Fixture::new()?;
     let memory = Guarded::new()?;
+    let words = faultline_stats::default().words().len();
     for size in [144, 152, 192] {
-        let at = Guarded::last(200);
+        let at = Guarded::last(8 * words);
         let request = with_size(faultline_stats::REQUEST, size);
-        memory.call(&fixture, request, &[u64::MAX; 25], at)??;
+        memory.call(&fixture, request, &vec![u64::MAX; words], at)??;
         let expected = fixture.arena.space.stats()?.words();
         for (i, &word) in expected.iter().enumerate() {
             let what = format!("word {i} of {size} bytes");
