@@ -19,7 +19,7 @@ use crate::{
     kern::{
         frozen::{FrozenMemfd, Hold, Unheld, Writing},
         held_file::{HeldFile, ReadError, Want},
-        page_ref::PageRef,
+        page_ref::{FreshPage, PageRef},
         uapi,
     },
     portable::{
@@ -224,37 +224,50 @@ impl Backing {
     ) -> Result<Sight, Cause> {
         let index = self.file_page(page);
         match self {
-            Self::Shared { memfd, .. } => {
-                let memfd = memfd.memfd();
+            Self::Shared { memfd: hold, .. } => {
+                let memfd = hold.memfd();
                 if access == Access::Write && !memfd.times_are_current() {
                     return Err(Cause::NotSpeculable);
                 }
+                // A large folio may reach beyond the end of the file.
+                hold.file().valid_bytes(index).ok_or(Cause::NotCached)?;
                 let page = memfd.cached_page(index).ok_or(Cause::NotCached)?;
                 Ok(Sight::Cached(Some(page)))
             }
             Self::Anon | Self::Private { .. } if !seems_empty => Ok(Sight::Slot),
             Self::Anon => Ok(Sight::Zero),
             Self::Private { file, .. } => {
-                let (from, valid) = file.cached_page(index).ok_or(Cause::NotCached)?;
-                Ok(Sight::Copy { from, valid })
+                file.cached_page(index).map(Sight::Copy).ok_or(Cause::NotCached)
             }
         }
     }
 
     /// Whether what was seen before is what page `page` of the space is made of;
-    /// `new` is what was got ready for it. Asked under RCU, with the leaf locked: a
-    /// region that is found stays until that is unlocked.
-    pub(crate) fn is_source_of(&self, page: u64, sight: &Sight, new: Option<&NewPage>) -> bool {
+    /// `new` is what was got ready for it. If so, how many bytes of it are those of
+    /// a file; none of one that is not copied. Asked under RCU, with the leaf locked:
+    /// a region that is found stays until that is unlocked.
+    pub(crate) fn still_has(
+        &self,
+        page: u64,
+        sight: &Sight,
+        new: Option<&NewPage>,
+    ) -> Option<usize> {
         let index = self.file_page(page);
         match (self, sight, new) {
-            (Self::Anon | Self::Private { .. }, Sight::Slot, _) => true,
-            (Self::Anon, Sight::Zero, _) => true,
-            (Self::Private { file, .. }, Sight::Copy { from, .. }, _) => file.has_page(from, index),
-            // The memfd is frozen as long as the region stays, so that the page does.
-            (Self::Shared { memfd, .. }, _, Some(NewPage::Cached(page))) => {
-                memfd.file().has_page(page, index)
+            (Self::Anon | Self::Private { .. }, Sight::Slot, _) => Some(0),
+            (Self::Anon, Sight::Zero, _) => Some(0),
+            (Self::Private { file, .. }, Sight::Copy(from), _) => {
+                let has_page = file.has_page(from, index);
+                file.valid_bytes(index).filter(|_| has_page)
             }
-            _ => false,
+            // The memfd is frozen as long as the region stays, so that the page does,
+            // and the end of the file.
+            (Self::Shared { memfd, .. }, _, Some(NewPage::Cached(page))) => {
+                let file = memfd.file();
+                let is_there = file.has_page(page, index) && file.valid_bytes(index).is_some();
+                is_there.then_some(0)
+            }
+            _ => None,
         }
     }
 
@@ -309,6 +322,8 @@ pub(crate) enum NewPage {
     Own(SpacePage),
     /// A page of a memfd: the slot is only marked.
     Cached(PageRef),
+    /// To be put into the slot with what a page of a file has then.
+    Blank(FreshPage),
 }
 
 /// What a speculative fault has seen of a region.
@@ -319,8 +334,8 @@ pub(crate) enum Sight {
     Zero,
     /// The page of a memfd; none any more when it has been got ready.
     Cached(Option<PageRef>),
-    /// A page of a file, to be copied, with the bytes that are below its end.
-    Copy { from: PageRef, valid: usize },
+    /// A page of a file, to be copied.
+    Copy(PageRef),
 }
 
 impl Sight {
@@ -333,8 +348,8 @@ impl Sight {
                 .map(NewPage::Own)
                 .map_err(|_| Cause::NoMemory),
             Self::Cached(page) => page.take().map(NewPage::Cached).ok_or(Cause::Raced),
-            Self::Copy { from, valid } => PageRef::copy_of(from, *valid, GFP_KERNEL_ACCOUNT)
-                .map(|page| NewPage::Own(SpacePage::new(page)))
+            Self::Copy(_) => FreshPage::alloc(GFP_KERNEL_ACCOUNT)
+                .map(NewPage::Blank)
                 .map_err(|_| Cause::NoMemory),
         }
     }

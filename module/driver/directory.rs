@@ -305,7 +305,19 @@ impl Directory {
     /// The leaf at `index`, made if there is none. May sleep; charged to the
     /// memory cgroup.
     fn make_leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
-        self.leaves.get_or_insert(index, Leaf::new()?)
+        loop {
+            if let Some(leaf) = self.leaf(index) {
+                return Ok(leaf);
+            }
+            let leaf = Leaf::new()?;
+            let is_there = self.publish_locked(index, &leaf)?.map(|_locked| {
+                // For whoever finds it, and has its lock behind us.
+                fault::behind_publish();
+            });
+            if is_there.is_some() {
+                return Ok(leaf);
+            }
+        }
     }
 
     /// Puts `leaf`, which is new, at `index`, locked: nobody else has had its

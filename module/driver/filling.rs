@@ -67,7 +67,7 @@ pub(super) trait Way {
     fn validate(
         &mut self,
         target: &Target<'_>,
-        page: Option<&NewPage>,
+        page: Option<&mut NewPage>,
     ) -> Result<(), Self::Error>;
     /// See [`Steps::again`].
     fn again(&mut self, why: Again) -> Result<(), Self::Error>;
@@ -109,11 +109,15 @@ impl<'a, W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Filling<'a, W, M> {
                 leaf.fill(slot, page);
                 Ok(None)
             }
+            Some(NewPage::Blank(page)) if is_empty => {
+                leaf.fill(slot, SpacePage::new(page.into()));
+                Ok(None)
+            }
             Some(NewPage::Cached(page)) => {
                 leaf.mark(slot);
                 Ok(Some(page))
             }
-            Some(NewPage::Own(_)) | None => Ok(None),
+            Some(NewPage::Own(_) | NewPage::Blank(_)) | None => Ok(None),
         }
     }
 }
@@ -156,7 +160,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
         Ok(leaf.lock_killable().map_err(|_| Failure::Killed)?)
     }
 
-    fn validate(&mut self, page: Option<&NewPage>) -> Result<(), W::Error> {
+    fn validate(&mut self, page: Option<&mut NewPage>) -> Result<(), W::Error> {
         self.way.validate(&self.target, page)
     }
 

@@ -42,7 +42,7 @@ impl Way for Locked<'_> {
         Ok(Prepared::Page(self.source.get(target.access)?))
     }
 
-    fn validate(&mut self, _: &Target<'_>, _: Option<&NewPage>) -> Result<(), Failure> {
+    fn validate(&mut self, _: &Target<'_>, _: Option<&mut NewPage>) -> Result<(), Failure> {
         Ok(())
     }
 

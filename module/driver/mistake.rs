@@ -28,6 +28,8 @@ pub(crate) enum Mistake {
     SkipZero,
     /// C5: pages do not move with their regions.
     LoseMove,
+    /// C5: pages that a fault adds during a move are lost.
+    SkipLate,
     /// C5: PROTECT discards pages.
     ProtectDiscards,
     /// C6: a killed fault is to be made again.
@@ -74,6 +76,7 @@ impl Mistake {
             Self::SkipLeaving => c"skip_leaving",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
+            Self::SkipLate => c"skip_late",
             Self::ProtectDiscards => c"protect_discards",
             Self::RetryKilled => c"retry_killed",
             Self::SkipCover => c"skip_cover",

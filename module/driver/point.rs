@@ -13,7 +13,6 @@ macro_rules! points {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// A point. Whoever comes there may sleep.
         #[derive(Clone, Copy)]
-        #[cfg_attr(not(faultline_test_hooks), expect(dead_code))]
         pub(crate) enum Point {
             $($(#[$doc])* $variant,)*
         }
@@ -54,6 +53,8 @@ points! {
     ReplacePending = "replace_pending",
     /// It has settled.
     ReplaceSettled = "replace_settled",
+    /// A REMAP has looked which pages there are to be moved.
+    MovePrepared = "move_prepared",
     /// A REMAP has zapped the pages of a leaf that move.
     MoveZapped = "move_zapped",
     /// It has them in its buffer.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     kern::{
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError},
+        rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored},
     },
     portable::{
         interval::Interval,
@@ -44,6 +44,9 @@ pub(crate) struct Regions {
     reserved: Atomic<usize>,
     /// How many are pending. Only used with the tree locked.
     pending: Atomic<usize>,
+    /// How many there are more than when none is pending. Only used with the tree
+    /// locked.
+    excess: Atomic<usize>,
 }
 
 /// What a change may do to the number of regions: it may have room for some more
@@ -66,6 +69,15 @@ pub(crate) struct Progress<'a> {
     pub(crate) removed: Removed<Region>,
 }
 
+/// A place that has a pending region.
+pub(crate) struct Prepared {
+    pub(crate) part: Interval,
+    /// Whether that is all that was asked for.
+    pub(crate) is_last: bool,
+    /// How many regions more there are than when this is settled.
+    excess: usize,
+}
+
 impl Room<'_> {
     /// Has room for `more` regions, or `ENOMEM`; and keeps that of all regions that
     /// are removed. May sleep.
@@ -73,7 +85,7 @@ impl Room<'_> {
         let regions = self.regions;
         let _tree = regions.tree.lock();
         let reserved = regions.reserved.load(Relaxed) + more;
-        let max = regions.limit() as usize;
+        let max = regions.limit() as usize + regions.excess.load(Relaxed);
         if more != 0 && regions.len() + reserved > max && !Mistake::SkipRoom.is_made() {
             return Err(ENOMEM);
         }
@@ -89,7 +101,8 @@ impl Room<'_> {
             return usize::MAX;
         }
         let of_others = self.regions.reserved.load(Relaxed) - self.held;
-        (self.regions.limit() as usize).saturating_sub(of_others)
+        let limit = self.regions.limit() as usize + self.regions.excess.load(Relaxed);
+        limit.saturating_sub(of_others)
     }
 
     /// A store has changed the number of regions, and `is_done` if nothing else is
@@ -127,6 +140,7 @@ impl Regions {
             limit: Atomic::new(limit as usize),
             reserved: Atomic::new(0),
             pending: Atomic::new(0),
+            excess: Atomic::new(0),
         })
     }
 
@@ -302,7 +316,7 @@ impl Regions {
             {
                 return Ok(None);
             }
-            store(tree, range, new, new, allowance, removed).map(Some)
+            store(tree, range, new, new, allowance, removed).map(|stored| Some(end_of(&stored)))
         });
         end.map(|end| end.is_some())
     }
@@ -314,8 +328,8 @@ impl Regions {
         let whole = indices(range);
         let end = self.attempt(range, progress, |tree, allowance, removed| {
             let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
-            let last = tree.store(whole, None, join, Joining::Now, allowance, removed)?;
-            Ok(Some(last as u64 + 1))
+            let stored = tree.store(whole, None, join, Joining::Now, allowance, removed)?;
+            Ok(Some(stored.last as u64 + 1))
         });
         end?.ok_or(ENOMEM)
     }
@@ -331,14 +345,13 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store(tree, run, new, new, allowance, removed).map(Some)
+            store(tree, run, new, new, allowance, removed).map(|stored| Some(end_of(&stored)))
         });
         end?.ok_or(ENOMEM)
     }
 
     /// Puts `pending` in place of what stands in `run`, which the caller has locked,
-    /// or in the first part of it; `new` is to be put in its place then. Returns
-    /// the page up to which that is done. `ENOMEM` if the change has not begun. May
+    /// or in the first part of it; `new` is to be put in its place then. `ENOMEM` if the change has not begun. May
     /// sleep.
     pub(crate) fn prepare_to_replace(
         &self,
@@ -346,28 +359,42 @@ impl Regions {
         pending: &RcuArc<Region>,
         new: &RcuArc<Region>,
         progress: &mut Progress<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Prepared> {
+        let mut excess = 0;
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            let end = store(tree, run, pending, new, allowance, removed)?;
+            let stored = store(tree, run, pending, new, allowance, removed)?;
+            excess = stored.excess;
             self.pending.store(self.pending.load(Relaxed) + 1, Relaxed);
-            Ok(Some(end))
+            self.excess
+                .store(self.excess.load(Relaxed) + excess, Relaxed);
+            Ok(Some(end_of(&stored)))
         });
-        end?.ok_or(ENOMEM)
+        let end = end?.ok_or(ENOMEM)?;
+        Ok(Prepared {
+            part: run.below(end).unwrap_or(run),
+            is_last: end >= run.end(),
+            excess,
+        })
     }
 
-    /// Puts `new` in `part`, where `prepare_to_replace` has put a pending region when
-    /// asked for `run`. Never fails then. May sleep.
+    /// Puts `new` where `prepare_to_replace` has put a pending region. Never fails.
+    /// May sleep.
     pub(crate) fn settle(
         &self,
-        part: Interval,
-        run: Interval,
+        prepared: &Prepared,
         new: &RcuArc<Region>,
         progress: &mut Progress<'_>,
     ) -> Result {
-        let end = self.attempt(run, progress, |tree, allowance, removed| {
-            let end = store(tree, part, new, new, allowance, removed)?;
+        let Prepared { part, .. } = *prepared;
+        let end = self.attempt(part, progress, |tree, allowance, removed| {
+            // One store does it: the pending one is all that is there.
+            let _ = store(tree, part, new, new, allowance, removed)?;
             self.pending.store(self.pending.load(Relaxed) - 1, Relaxed);
-            Ok(Some(end))
+            self.excess
+                .store(self.excess.load(Relaxed) - prepared.excess, Relaxed);
+            // There may be more, which it has joined.
+            let is_done = prepared.is_last;
+            Ok(Some(if is_done { part.end() } else { part.start() }))
         });
         end.map(|_| ())
     }
@@ -419,7 +446,7 @@ fn store(
     new: &RcuArc<Region>,
     allowance: Allowance,
     removed: &mut Removed<Region>,
-) -> Result<u64, StoreError> {
+) -> Result<Stored, StoreError> {
     let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
         let below = below.map(|entry| piece(interval(&entry), entry.value));
         let above = above.map(|entry| piece(interval(&entry), entry.value));
@@ -436,8 +463,12 @@ fn store(
         true => Joining::Now,
         false => Joining::Later,
     };
-    let last = tree.store(indices(run), Some(now), join, joining, allowance, removed)?;
-    Ok(last as u64 + 1)
+    tree.store(indices(run), Some(now), join, joining, allowance, removed)
+}
+
+/// The page up to which it is done.
+fn end_of(stored: &Stored) -> u64 {
+    stored.last as u64 + 1
 }
 
 /// The first and the last.

@@ -12,6 +12,7 @@ use super::{
     filling::{Target, Way},
     mistake::Mistake,
     point::Point,
+    region::Attributes,
 };
 use crate::portable::{
     fault::{Again, Cause, Need, Prepared},
@@ -51,6 +52,24 @@ impl Speculative {
     }
 }
 
+impl Speculative {
+    /// Returns how many bytes of the page are those of a file that it is copied from.
+    fn look_again(
+        &mut self,
+        target: &Target<'_>,
+        new: Option<&NewPage>,
+    ) -> Result<usize, Cause> {
+        let page = target.page as u64;
+        let seen = target.space.regions.at(page, |region| {
+            let Attributes { backing, .. } = &region.attributes;
+            region.attributes.check(target.access)?;
+            self.kind = backing.kind();
+            backing.still_has(page, &self.sight, new).ok_or(Cause::Stale)
+        });
+        seen.ok_or(Cause::NoRegion)?
+    }
+}
+
 impl Way for Speculative {
     type Error = Cause;
 
@@ -63,7 +82,7 @@ impl Way for Speculative {
         Point::FaultSnapshot.reach();
         Ok(match self.sight {
             Sight::Slot => Need::Slot,
-            Sight::Zero | Sight::Cached(_) | Sight::Copy { .. } => Need::Page,
+            Sight::Zero | Sight::Cached(_) | Sight::Copy(_) => Need::Page,
         })
     }
 
@@ -80,25 +99,23 @@ impl Way for Speculative {
         Ok(Prepared::Page(page))
     }
 
-    fn validate(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<(), Cause> {
+    fn validate(&mut self, target: &Target<'_>, new: Option<&mut NewPage>) -> Result<(), Cause> {
         if Mistake::SkipValidation.is_made() {
             return Ok(());
         }
-        let page = target.page as u64;
-        let seen = target.space.regions.at(page, |region| {
-            let attributes = &region.attributes;
-            attributes.check(target.access)?;
-            self.kind = attributes.backing.kind();
-            match attributes.backing.is_source_of(page, &self.sight, new) {
-                true => Ok(()),
-                false => Err(Cause::Stale),
+        let valid = self.look_again(target, new.as_deref())?;
+        match (&self.sight, new) {
+            (Sight::Copy(from), Some(NewPage::Blank(blank))) => {
+                blank.copy(from, valid).map_err(|_| Cause::NotCached)?;
+                // It was the file's page when it was copied.
+                self.look_again(target, None)?;
             }
-        });
-        seen.ok_or(Cause::NoRegion)??;
-        if let (Some(NewPage::Cached(page)), Access::Write) = (new, target.access) {
-            // The region keeps it from being truncated. A clean page that reads zero
-            // would be dropped by reclaim.
-            page.mark_dirty();
+            (_, Some(NewPage::Cached(page))) if target.access == Access::Write => {
+                // The region keeps it from being truncated. A clean page that reads zero
+                // would be dropped by reclaim.
+                page.mark_dirty();
+            }
+            _ => (),
         }
         Point::FaultValidated.reach();
         Ok(())

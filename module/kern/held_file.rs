@@ -188,7 +188,7 @@ impl HeldFile {
     }
 
     /// The bytes of page `index` that are below the end of the file, if any.
-    fn valid_bytes(&self, index: u64) -> Option<usize> {
+    pub(crate) fn valid_bytes(&self, index: u64) -> Option<usize> {
         let start = index.checked_mul(PAGE_SIZE as u64)?;
         let valid = self.size().checked_sub(start)?;
         (valid != 0).then(|| valid.min(PAGE_SIZE as u64) as usize)
@@ -261,17 +261,14 @@ impl HeldFile {
         page.ok_or(ReadError::Failed)
     }
 
-    /// Page `index`, if it is up to date in the page cache, with the bytes of it
-    /// that are below the end of the file. Does not sleep.
-    pub(crate) fn cached_page(&self, index: u64) -> Option<(PageRef, usize)> {
+    /// Page `index`, if it is up to date in the page cache. Does not sleep.
+    pub(crate) fn cached_page(&self, index: u64) -> Option<PageRef> {
         // SAFETY: By the type invariants.
         let page =
             unsafe { bindings::faultline_find_uptodate_page(self.as_ptr(), index as usize) };
         // SAFETY: It comes with a reference, unless it is null.
         let page = unsafe { PageRef::from_raw(page) }.ok()??;
-        // Behind the page, as in `copy_page`.
-        let valid = self.valid_bytes(index)?;
-        (!page.is_poisoned()).then_some((page, valid))
+        (!page.is_poisoned()).then_some(page)
     }
 
     /// Page `index` of a file of shmem itself, if it is up to date in the page cache

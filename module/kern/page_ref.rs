@@ -49,17 +49,9 @@ impl PageRef {
     /// zeroes behind. `ENOMEM`, or `EIO` if the memory of `from` is broken. May
     /// sleep, as `flags` say.
     pub(crate) fn copy_of(from: &Self, len: usize, flags: Flags) -> Result<Self> {
-        let copy = Self::alloc(flags)?;
-        // SAFETY: By the type invariants both are valid pages, and nobody else has `copy`.
-        let copied = unsafe { bindings::faultline_copy_mc_page(copy.as_ptr(), from.as_ptr()) };
-        if copied != 0 {
-            return Err(EIO);
-        }
-        if len < PAGE_SIZE {
-            // SAFETY: A valid page of our own, and an offset inside it.
-            unsafe { bindings::faultline_zero_page_from(copy.as_ptr(), len as u32) };
-        }
-        Ok(copy)
+        let mut fresh = FreshPage::alloc(flags)?;
+        fresh.copy(from, len)?;
+        Ok(fresh.into())
     }
 
     /// The page that a C function has returned with a reference to it: `None`
@@ -90,6 +82,37 @@ impl PageRef {
     pub(crate) fn mark_dirty(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::faultline_mark_page_dirty(self.as_ptr()) };
+    }
+}
+
+/// A page of order 0 that nobody else has yet.
+pub(crate) struct FreshPage(PageRef);
+
+impl FreshPage {
+    /// With any contents. May sleep, as `flags` say.
+    pub(crate) fn alloc(flags: Flags) -> Result<Self, AllocError> {
+        PageRef::alloc(flags).map(Self)
+    }
+
+    /// Copies the first `len` bytes of `from` (at most a page) into it, with zeroes
+    /// behind. `EIO` if the memory of `from` is broken. Does not sleep.
+    pub(crate) fn copy(&mut self, from: &PageRef, len: usize) -> Result {
+        // SAFETY: Both are valid pages, and nobody else has this one.
+        let copied = unsafe { bindings::faultline_copy_mc_page(self.0.as_ptr(), from.as_ptr()) };
+        if copied != 0 {
+            return Err(EIO);
+        }
+        if len < PAGE_SIZE {
+            // SAFETY: A valid page of our own, and an offset inside it.
+            unsafe { bindings::faultline_zero_page_from(self.0.as_ptr(), len as u32) };
+        }
+        Ok(())
+    }
+}
+
+impl From<FreshPage> for PageRef {
+    fn from(fresh: FreshPage) -> Self {
+        fresh.0
     }
 }
 

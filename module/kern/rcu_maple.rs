@@ -9,6 +9,10 @@
 //! space: what a store leaves of an interval that it cuts keeps its object. So
 //! every change is a single store.
 //!
+//! A look-up without the lock is made again if something was stored meanwhile: a
+//! node of the tree may be changed in place, in two steps, and an object does not
+//! know where it stands. (Areas do, and `lock_vma_under_rcu()` checks it.)
+//!
 //! The lock is a mutex, under which the memory of a store can be waited for: a
 //! tree says how many nodes a store takes only as long as nothing else is stored.
 
@@ -54,18 +58,6 @@ const MOST: usize = BATCH + 2;
 /// be it in parts; as often as they stood there.
 pub(crate) type Removed<T> = ArrayVec<RcuArc<T>, MOST>;
 
-/// Where something is to be stored.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// The first index.
-    pub(crate) first: usize,
-    /// The last index, inclusive.
-    pub(crate) last: usize,
-    /// A store that would overwrite too many intervals ends before one that
-    /// begins at most here; at most one may begin between here and `last`.
-    pub(crate) may_end_before: usize,
-}
-
 /// Where the memory of a store is to come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
@@ -84,6 +76,14 @@ pub(crate) enum Joining {
     /// A later one will, and what is to be allowed is as many intervals as there
     /// will be then.
     Later,
+}
+
+/// What a store has done.
+pub(crate) struct Stored {
+    /// The last index that is done.
+    pub(crate) last: usize,
+    /// How many intervals more there are than when they are joined.
+    pub(crate) excess: usize,
 }
 
 /// What a store may do.
@@ -114,6 +114,9 @@ pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
     lock: Mutex<()>,
     #[pin]
     tree: Opaque<c::maple_tree>,
+    /// Changes with each store.
+    #[pin]
+    seq: Opaque<c::seqcount_mutex_t>,
     len: Atomic<usize>,
     _owns: PhantomData<RcuArc<T>>,
 }
@@ -134,6 +137,10 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
             tree <- Opaque::ffi_init(move |tree| unsafe {
                 bindings::faultline_maple_init(tree, (*this.as_ptr()).lock.as_raw())
             }),
+            // SAFETY: As above.
+            seq <- Opaque::ffi_init(move |seq| unsafe {
+                bindings::faultline_seqcount_mutex_init(seq, (*this.as_ptr()).lock.as_raw())
+            }),
             len: Atomic::new(0),
             _owns: PhantomData,
         })
@@ -145,10 +152,13 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
         self.len.load(Relaxed)
     }
 
-    /// The object that stands at `index`.
+    /// The object that stands at `index`. Waits for a store that is under way, which
+    /// does not sleep.
     pub(crate) fn get<'g>(&self, index: usize, _rcu: &'g rcu::Guard) -> Option<&'g T> {
         // SAFETY: By the type invariants.
-        let found = unsafe { c::mtree_load(self.tree.get(), index) };
+        let found = unsafe {
+            bindings::faultline_maple_load(self.tree.get(), self.seq.get(), index)
+        };
         // SAFETY: An entry is an object, which is not freed before the read section ends.
         unsafe { found.cast::<T>().as_ref() }
     }
@@ -237,10 +247,10 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         found.ok().map(|()| mas.index)
     }
 
-    /// Puts `new`, or nothing, in place of what is at `place`, or at as many of
-    /// its first intervals as a store may overwrite. Returns the last index that
-    /// is done, and adds what was overwritten to `removed`, which was empty. If it
-    /// fails, nothing is changed. May sleep, if it may wait for memory.
+    /// Puts `new`, or nothing, in place of what is at `[first, last]`, or at as many of
+    /// its first intervals as a store may overwrite. Adds what was overwritten to
+    /// `removed`, which was empty. If it fails, nothing is changed. May sleep, if it
+    /// may wait for memory.
     pub(crate) fn store(
         &mut self,
         (first, last): (usize, usize),
@@ -249,7 +259,7 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         joining: Joining,
         allowance: Allowance,
         removed: &mut Removed<T>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Stored, StoreError> {
         let mut found = Found::new();
         // Nothing is joined with what is beside it.
         let beside = usize::from(new.is_some());
@@ -289,7 +299,10 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         }
         // INVARIANT: So many there are now. Relaxed: written under the lock only.
         self.tree.len.store(behind(&effect), Relaxed);
-        Ok(high)
+        Ok(Stored {
+            last: high,
+            excess: behind(&effect) - joined,
+        })
     }
 
     /// What stands at `[first, last]` and at `beside` indices on each side of it, as
@@ -340,10 +353,11 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         memory: Memory,
     ) -> Result<(), StoreError> {
         let mut mas = self.tree.state(first, last);
+        let seq = self.tree.seq.get();
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
         let stored = match memory {
             // SAFETY: The lock is held. In the tree the reference is the entry's.
-            Memory::NoWait => unsafe { bindings::faultline_maple_store(&mut mas, raw) },
+            Memory::NoWait => unsafe { bindings::faultline_maple_store(&mut mas, seq, raw) },
             Memory::Wait | Memory::Surely => {
                 let nofail = memory == Memory::Surely;
                 let mut preallocate = || {
@@ -360,7 +374,7 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
                 if had_memory == 0 {
                     // SAFETY: The lock is held, and `mas` has the memory for this very
                     // store. The reference is the entry's now.
-                    unsafe { c::mas_store_prealloc(&mut mas, raw) };
+                    unsafe { bindings::faultline_maple_store_prealloc(&mut mas, seq, raw) };
                 }
                 had_memory
             }

@@ -185,9 +185,35 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock)
 	mt_set_external_lock(tree, lock);
 }
 
-int faultline_maple_store(struct ma_state *mas, void *entry)
+void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock)
 {
+	seqcount_mutex_init(seq, lock);
+}
+
+void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index)
+{
+	unsigned int begun;
+	void *entry;
+
+	do {
+		begun = read_seqcount_begin(seq);
+		entry = mtree_load(tree, index);
+	} while (read_seqcount_retry(seq, begun));
+	return entry;
+}
+
+void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry)
+{
+	write_seqcount_begin(seq);
+	mas_store_prealloc(mas, entry);
+	write_seqcount_end(seq);
+}
+
+int faultline_maple_store(struct ma_state *mas, seqcount_mutex_t *seq, void *entry)
+{
+	write_seqcount_begin(seq);
 	mas_store(mas, entry);
+	write_seqcount_end(seq);
 	if (!mas_is_err(mas))
 		return 0;
 	mas_destroy(mas);
@@ -416,7 +442,9 @@ bool faultline_file_has_page(struct file *file, struct page *page, pgoff_t index
 {
 	struct folio *folio = page_folio(page);
 
-	return READ_ONCE(folio->mapping) == file->f_mapping && folio_contains(folio, index) &&
+	/* Not folio_contains(), which is for folios that are locked. */
+	return READ_ONCE(folio->mapping) == file->f_mapping &&
+	       index - READ_ONCE(folio->index) < folio_nr_pages(folio) &&
 	       folio_file_page(folio, index) == page;
 }
 
@@ -424,6 +452,9 @@ bool faultline_times_are_current(struct inode *inode)
 {
 	struct timespec64 now, mtime, ctime;
 
+	/* Somebody has seen this one, so that the next is to be another. */
+	if (READ_ONCE(inode->i_ctime_nsec) & I_CTIME_QUERIED)
+		return false;
 	ktime_get_coarse_real_ts64(&now);
 	now = timestamp_truncate(now, inode);
 	mtime = inode_get_mtime(inode);

@@ -15,6 +15,7 @@
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
 #include <linux/sched/signal.h>
+#include <linux/seqlock.h>
 #include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -73,8 +74,16 @@ void faultline_xa_init(struct xarray *xa);
 
 /* An empty tree of ranges in RCU mode, which is only written with lock held. */
 void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
+/*
+ * A store may change a node in place, so that mtree_load() finds what has never
+ * stood at its index. Who looks up without the lock checks that nothing was stored
+ * meanwhile: seq, whose lock is that of the tree.
+ */
+void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock);
+void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index);
+void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
 /* mas_store() of what can be stored without waiting for memory, or -ENOMEM. */
-int faultline_maple_store(struct ma_state *mas, void *entry);
+int faultline_maple_store(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
 /* mas_preallocate(), which waits for memory, with nofail for as long as it takes. */
 int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail);
 /*

@@ -28,6 +28,9 @@
 //! Each has a full barrier in between ([`full_barrier`]), so one sees the other.
 //! A leaf is published locked, so a change that finds it waits for the commit.
 //!
+//! *Copies.* What a page has of a file is read with the leaf locked: read before,
+//! it could be older than a change that has emptied the slot meanwhile.
+//!
 //! *Slots.* A change that leaves the region as it is (DONTNEED) marks the slots
 //! that it is about to empty when it passes the leaf. Nothing is installed from
 //! such a slot, and what is put into others of the range meanwhile is younger
@@ -153,8 +156,9 @@ pub trait Steps {
     /// Locks the leaf. `None` if it has been removed from the directory.
     fn lock<'l>(&self, leaf: &'l Self::Leaf) -> Result<Option<Self::Locked<'l>>, Self::Error>;
     /// Looks at the region again: whether the page that was got ready may be
-    /// installed, or, if none was, that in the slot. The leaf is locked.
-    fn validate(&mut self, page: Option<&Self::Page>) -> Result<(), Self::Error>;
+    /// installed, or, if none was, that in the slot. What the page has of a file is
+    /// copied into it only now. The leaf is locked.
+    fn validate(&mut self, page: Option<&mut Self::Page>) -> Result<(), Self::Error>;
     /// What the slot has.
     fn slot(&self, locked: &Self::Locked<'_>) -> Slot;
     /// Puts the page into the slot, if it is empty, and installs the entry: for the
@@ -216,10 +220,7 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
         };
         let locked = if is_new {
             let locked = steps.publish(&leaf)?;
-            if !is_busted(Bug::NoBarrierAtPublish) {
-                // Pairs with the one in `before_leaves`.
-                full_barrier();
-            }
+            behind_publish();
             locked
         } else {
             steps.lock(&leaf)?
@@ -228,7 +229,7 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
             steps.again(Again::Detached)?;
             continue;
         };
-        let page = match &prepared {
+        let page = match &mut prepared {
             Some(Prepared::Page(page)) => Some(page),
             Some(Prepared::NoRoom) | None => None,
         };
@@ -262,10 +263,19 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
     }
 }
 
+/// Between the publication of a leaf and what is looked at of regions. Who
+/// publishes one on behalf of faults to come has it locked meanwhile.
+pub fn behind_publish() {
+    if !is_busted(Bug::NoBarrierAtPublish) {
+        // Pairs with the one in `before_leaves`.
+        full_barrier();
+    }
+}
+
 /// Between what a change stores of the regions and what it looks for of leaves.
 pub fn before_leaves() {
     if !is_busted(Bug::NoBarrierBeforeLeaves) {
-        // Pairs with the one behind `Steps::publish`.
+        // Pairs with the one in `behind_publish`.
         full_barrier();
     }
 }

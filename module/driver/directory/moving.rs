@@ -4,13 +4,21 @@
 //!
 //! No leaf is locked while another is: pages rest in a buffer on their way. The
 //! caller has locked the pages of both ranges, so nobody misses them meanwhile.
+//!
+//! Leaves for the pages that there are get made before anything is changed, as that
+//! may fail. Until the regions are gone faults that speculate may add more pages;
+//! for what few leaves these take memory is waited for as long as it takes.
 
-use kernel::{alloc::KVVec, prelude::*};
+use kernel::{
+    alloc::KVVec,
+    prelude::*,
+    time::{delay::fsleep, Delta},
+};
 
 use super::{position, slots_of, Content, Directory, Leaf, LEAF_PAGES, LEAF_SHIFT};
 use crate::{
     driver::{mistake::Mistake, point::Point},
-    kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
+    kern::{array_vec::ArrayVec, rcu_arc::RcuArc, task::fatal_signal_pending},
     portable::interval::Interval,
 };
 
@@ -18,7 +26,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// Each of `leaves` is reserved once for this.
+/// Each of `leaves` and `late` is reserved once for this.
 pub(crate) struct Move<'a> {
     directory: &'a Directory,
     from: Interval,
@@ -26,6 +34,8 @@ pub(crate) struct Move<'a> {
     to: u64,
     /// The leaves that get pages, in ascending order.
     leaves: KVVec<(usize, RcuArc<Leaf>)>,
+    /// Those that get pages of the leaf that is being moved, and were not thought of.
+    late: ArrayVec<(usize, RcuArc<Leaf>), 2>,
     buffer: KBox<[Option<Content>; LEAF_PAGES]>,
 }
 
@@ -39,6 +49,7 @@ impl Directory {
             to,
             // INVARIANT: None so far.
             leaves: KVVec::new(),
+            late: ArrayVec::new(),
             buffer: KBox::init(
                 pin_init::init_array_from_fn(|_| None::<Content>),
                 GFP_KERNEL_ACCOUNT,
@@ -50,22 +61,56 @@ impl Directory {
             }
             let (low, high) = slots_of(index, from);
             let bounds = leaf.lock().present_bounds(low, high);
-            if let Some((first, last)) = bounds {
-                let base = (index << LEAF_SHIFT) as u64;
-                let (low, _) = position(planned.to_of(base + first as u64) as usize);
-                let (high, _) = position(planned.to_of(base + last as u64) as usize);
-                for index in low..=high {
+            if let Some(bounds) = bounds {
+                for index in planned.targets(index, bounds) {
                     planned.reserve(index)?;
                 }
             }
         }
+        Point::MovePrepared.reach();
         Ok(planned)
+    }
+}
+
+impl Directory {
+    /// The leaf at `index`, made if there is none, which stays until it is unreserved.
+    /// `ENOMEM`. May sleep.
+    fn reserved_leaf(&self, index: usize) -> Result<RcuArc<Leaf>> {
+        loop {
+            let leaf = self.make_leaf(index)?;
+            let mut locked = leaf.lock();
+            if !locked.slots.dead {
+                locked.slots.reserved += 1;
+                drop(locked);
+                return Ok(leaf);
+            }
+        }
+    }
+
+    /// What is reserved need not stay any more, if it is empty.
+    fn unreserve(&self, index: usize, leaf: &RcuArc<Leaf>) {
+        let mut locked = leaf.lock();
+        locked.slots.reserved -= 1;
+        self.bury_if_empty(index, leaf, &mut locked);
     }
 }
 
 impl Move<'_> {
     fn to_of(&self, page: u64) -> u64 {
         page - self.from.start() + self.to
+    }
+
+    /// The leaves that get what the leaf at `index` has from the first to the last of
+    /// these slots.
+    fn targets(
+        &self,
+        index: usize,
+        (first, last): (usize, usize),
+    ) -> core::ops::RangeInclusive<usize> {
+        let base = (index << LEAF_SHIFT) as u64;
+        let (low, _) = position(self.to_of(base + first as u64) as usize);
+        let (high, _) = position(self.to_of(base + last as u64) as usize);
+        low..=high
     }
 
     /// Makes the leaf at `index`, if there is none, and sees to it that it stays.
@@ -75,16 +120,34 @@ impl Move<'_> {
         }
         // Memory first: a leaf that is reserved must get into the list.
         self.leaves.reserve(1, GFP_KERNEL_ACCOUNT)?;
-        loop {
-            let leaf = self.directory.make_leaf(index)?;
-            let mut locked = leaf.lock();
-            if !locked.slots.dead {
-                locked.slots.reserved += 1;
-                drop(locked);
-                // INVARIANT: Just reserved. Within the capacity.
-                return Ok(self.leaves.push((index, leaf), GFP_KERNEL_ACCOUNT)?);
-            }
+        let leaf = self.directory.reserved_leaf(index)?;
+        // INVARIANT: Just reserved. Within the capacity.
+        Ok(self.leaves.push((index, leaf), GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Reserves the leaf at `index`, if that has not been done. May sleep, as long as
+    /// there is no memory.
+    fn reserve_late(&mut self, index: usize) {
+        if self.find(index).is_some() || Mistake::SkipLate.is_made() {
+            return;
         }
+        let leaf = loop {
+            match self.directory.reserved_leaf(index) {
+                Ok(leaf) => break leaf,
+                Err(_) => fsleep(Delta::from_millis(1)),
+            }
+        };
+        // INVARIANT: Just reserved.
+        self.late.push((index, leaf));
+    }
+
+    /// The leaf at `index` that is reserved.
+    fn find(&self, index: usize) -> Option<&RcuArc<Leaf>> {
+        let at = self.leaves.partition_point(|(other, _)| *other < index);
+        let is_it = |reserved: &&(usize, RcuArc<Leaf>)| reserved.0 == index;
+        let thought_of = self.leaves.get(at).filter(is_it);
+        let found = thought_of.or_else(|| self.late.iter().find(is_it));
+        found.map(|(_, leaf)| leaf)
     }
 
     /// Moves the pages and returns how many there were. `zap` is called for the
@@ -99,6 +162,9 @@ impl Move<'_> {
                 moved += self.put(first, slots);
                 Point::MovePut.reach();
             }
+            while let Some((index, leaf)) = self.late.pop() {
+                directory.unreserve(index, &leaf);
+            }
         }
         moved
     }
@@ -112,8 +178,12 @@ impl Move<'_> {
         zap: &mut impl FnMut(u64, u64),
     ) -> Option<(u64, usize)> {
         let (from, to) = slots_of(index, self.from);
-        // Passing through the lock, as in `Directory::remove_leaf`.
+        // Passing through the lock, as in `Directory::remove`. The regions are gone, so
+        // that nothing is added any more.
         let (first, last) = leaf.lock().present_bounds(from, to)?;
+        for target in self.targets(index, (first, last)) {
+            self.reserve_late(target);
+        }
         let base = (index << LEAF_SHIFT) as u64;
         let slots = last - first + 1;
         zap(base + first as u64, slots as u64);
@@ -133,15 +203,14 @@ impl Move<'_> {
     /// are to be. Returns how many there were.
     fn put(&mut self, first: u64, slots: usize) -> u64 {
         let to = self.to_of(first);
-        let (lowest, _) = position(to as usize);
-        let begin = self.leaves.partition_point(|(index, _)| *index < lowest);
         let mut moved = 0;
-        for (index, leaf) in self.leaves[begin..].iter() {
+        let (from, slot) = position(first as usize);
+        for index in self.targets(from, (slot, slot + slots - 1)) {
             let base = (index << LEAF_SHIFT) as u64;
-            let Some(here) = Interval::new(to, to + slots as u64)
-                .and_then(|all| all.intersect(Interval::new(base, base + LEAF_PAGES as u64)?))
-            else {
-                break;
+            let here = Interval::new(to, to + slots as u64)
+                .and_then(|all| all.intersect(Interval::new(base, base + LEAF_PAGES as u64)?));
+            let (Some(here), Some(leaf)) = (here, self.find(index).cloned()) else {
+                continue;
             };
             let mut locked = leaf.lock();
             for page in here.start()..here.end() {
@@ -161,10 +230,8 @@ impl Move<'_> {
 impl Drop for Move<'_> {
     fn drop(&mut self) {
         for (index, leaf) in self.leaves.iter() {
-            let mut locked = leaf.lock();
-            // INVARIANT: Not reserved any more, and not looked at again.
-            locked.slots.reserved -= 1;
-            self.directory.bury_if_empty(*index, leaf, &mut locked);
+            // INVARIANT: Not looked at again.
+            self.directory.unreserve(*index, leaf);
         }
     }
 }

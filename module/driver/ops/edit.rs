@@ -101,18 +101,16 @@ impl<'a> Edit<'a> {
         let mut rest = Some(range);
         while let (Some(todo), Some((pending, new))) = (rest, &regions) {
             let progress = &mut self.progress;
-            let end = self
+            let prepared = self
                 .regions
                 .prepare_to_replace(todo, pending, new, progress)?;
+            let part = prepared.part;
             Point::ReplacePending.reach();
-            let part = todo.below(end).unwrap_or(todo);
             empty(self, part);
-            // The pending one is all that is there, so that one store does it.
-            self.regions
-                .settle(part, todo, new, &mut self.progress)?;
+            self.regions.settle(&prepared, new, &mut self.progress)?;
             Point::ReplaceSettled.reach();
             self.put_removed();
-            rest = range.above(end);
+            rest = range.above(part.end());
             if rest.is_none() {
                 // Before others can remove it: theirs is to be the last reference.
                 if let Some((pending, new)) = regions.take() {
