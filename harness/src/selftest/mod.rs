@@ -6,7 +6,7 @@
 //! behind. The report is KTAP; the names are stable.
 
 mod cases;
-mod check;
+pub(crate) mod check;
 mod fail;
 mod files;
 mod hang;
