@@ -28,7 +28,12 @@ impl Record {
             due: due.as_nanos() as u64,
             end: end.as_nanos() as u64,
         });
-        self.0.len() < self.0.capacity()
+        !self.is_full()
+    }
+
+    /// Whether there is no room for another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() == self.0.capacity()
     }
 
     /// How many there are.
@@ -79,7 +84,9 @@ impl Latencies {
     /// The least latency that so many in a hundred do not exceed, in
     /// microseconds; NaN if there is none.
     pub(crate) fn percentile_us(&self, percent: f64) -> f64 {
-        let rank = (percent / 100.0 * self.0.len() as f64).ceil() as usize;
+        // In tenths of a percent, so that what is exact stays so.
+        let tenths = (percent * 10.0).round() as usize;
+        let rank = (tenths * self.0.len()).div_ceil(1000);
         match self.0.get(rank.max(1) - 1) {
             Some(&ns) => ns as f64 / 1e3,
             None => f64::NAN,

@@ -23,6 +23,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use self::cases::Case;
+pub(crate) use self::cases::{GIB, KIB, MIB};
 use self::goals::{Goal, Place};
 use self::measure::Rounds;
 use self::memory::On;

@@ -5,7 +5,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Figure;
 use super::cases::{Case, GIB, MIB};
@@ -39,7 +39,7 @@ const MOST: Duration = Duration::from_secs(60);
 const STALL: Duration = Duration::from_millis(5);
 
 pub(super) const NOTE: &str = "small beside big: one thread maps, touches and unmaps 4 KiB at fixed \
-times, 2,000/s, or a quarter of the rate that the slowest reaches without a pause. Latency counts \
+times, 2,000/s, or a quarter of the rate that the slowest reaches without a pause beside a spinning thread. Latency counts \
 from when an operation was due. Stalled: the time during which an operation was overdue by more \
 than 5 ms, each moment counted once. The peer maps 1 GiB (or what a space may hold, in steps of 64 \
 MiB) of the same space or process, fills it (WILLNEED, MADV_POPULATE_WRITE), touches every page \
@@ -88,14 +88,29 @@ enum Peer {
     Big,
 }
 
-/// Small changes a second, one after the other.
+/// Small changes a second, one after the other, beside a spinning thread (which
+/// an unmapping has to interrupt).
 fn without_pause(on: On, time: Duration) -> io::Result<f64> {
     let arena = Arena::new(on, PAGE_SIZE, 1)?;
-    super::measure::rate(1, time, |_| change_once(&arena, 0, PAGE_SIZE))
+    let measured = |stop: &AtomicBool| {
+        let began = Instant::now();
+        let mut count = 0;
+        // Relaxed: nothing hangs on it.
+        while count == 0 || !stop.load(Ordering::Relaxed) {
+            change_once(&arena, 0, PAGE_SIZE)?;
+            count += 1;
+        }
+        Ok(f64::from(count) / began.elapsed().as_secs_f64())
+    };
+    let peer = |stop: &AtomicBool| {
+        spin(stop);
+        Ok(())
+    };
+    Ok(beside(time, measured, peer)?.0)
 }
 
 fn latencies(on: On, peer: Peer, rate: f64, time: Duration) -> io::Result<Vec<Figure>> {
-    let big = big()?;
+    let big = big();
     let arena = Arena::new(on, BIG_AT + big, big / PAGE_SIZE + 1)?;
     let mut record = Record::new((rate * MOST.as_secs_f64()) as usize);
     let (elapsed, ()) = beside(
@@ -117,6 +132,7 @@ fn latencies(on: On, peer: Peer, rate: f64, time: Duration) -> io::Result<Vec<Fi
         (P999, latencies.percentile_us(99.9)),
         ("max, us", latencies.max_us()),
         (STALLED, stalled * 1e3),
+        ("due, 1/s", rate),
         ("samples", record.len() as f64),
     ])
 }
@@ -137,17 +153,9 @@ fn small(arena: &Arena, rate: f64, record: &mut Record, stop: &AtomicBool) -> io
 }
 
 /// Loops until told to stop, and once at least.
-pub(crate) fn populate_and_unmap(
-    arena: &Arena,
-    at: u64,
-    length: u64,
-    stop: &AtomicBool,
-) -> io::Result<()> {
+fn populate_and_unmap(arena: &Arena, at: u64, length: u64, stop: &AtomicBool) -> io::Result<()> {
     loop {
-        let piece = arena.map(at, length)?;
-        arena.populate(&piece)?;
-        piece.touch();
-        arena.unmap(piece)?;
+        populate_once(arena, at, length)?;
         // Relaxed: nothing hangs on it.
         if stop.load(Ordering::Relaxed) {
             return Ok(());
@@ -155,9 +163,18 @@ pub(crate) fn populate_and_unmap(
     }
 }
 
-/// How large the large changes are.
-pub(crate) fn big() -> io::Result<u64> {
-    Ok(big_within(Space::open()?.stats()?.max_pages * PAGE_SIZE))
+/// Maps, fills, touches and unmaps `length` bytes.
+pub(crate) fn populate_once(arena: &Arena, at: u64, length: u64) -> io::Result<()> {
+    let piece = arena.map(at, length)?;
+    arena.populate(&piece)?;
+    piece.touch();
+    arena.unmap(piece)
+}
+
+/// How large the large changes are, in bytes, with a space or without.
+pub(crate) fn big() -> u64 {
+    let limit = Space::open().and_then(|space| space.stats());
+    limit.map_or(BIG, |stats| big_within(stats.max_pages * PAGE_SIZE))
 }
 
 /// [`BIG`], or the most that leaves room for something small.
@@ -169,8 +186,6 @@ fn big_within(limit: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
