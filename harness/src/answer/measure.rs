@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,8 +13,10 @@ use super::load::{self, Load, THREADS, Workload};
 use super::probe::{Calls, probe};
 use super::stage::Stage;
 use crate::bench::counts::Counts;
-use crate::bench::memory::{On, process_faults, unnamed_file, vmstat};
-use crate::sys;
+use crate::bench::memory::{On, process_faults, unnamed_file};
+use crate::selftest::state::vmstat;
+use crate::selftest::sys::memory::Mapping;
+use crate::{PAGE_SIZE, sys};
 
 /// What came of one run.
 pub(super) struct Run {
@@ -136,11 +139,7 @@ pub(super) fn cold_file(dir: Option<&Path>) -> io::Result<Result<File, String>> 
 
 /// Whether the first page of a file is in memory.
 fn cached(file: &File) -> io::Result<bool> {
-    use std::os::fd::AsFd;
-
-    use crate::selftest::sys::memory::Mapping;
-
-    let page = crate::PAGE_SIZE as usize;
+    let page = PAGE_SIZE as usize;
     let mapping = Mapping::of(file.as_fd(), 0, page, libc::PROT_READ, libc::MAP_SHARED)?;
     Ok(mapping.resident()?[0] & 1 != 0)
 }

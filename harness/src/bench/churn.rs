@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::FAULT_RATE;
 use super::cases::{Case, GIB, KIB, MIB};
 use super::goals::{Bound, Goal, Place};
 use super::memory::{Arena, On, Piece};
 use super::pace::{CommonRate, Pace};
 use super::team::{beside, spin};
+use super::{DUE, FAULT_RATE};
 use crate::PAGE_SIZE;
 
 /// What is changed, in bytes, and where in a space.
@@ -35,7 +35,9 @@ const CHANGE_RATE: &str = "changes/s";
 pub(super) const NOTE: &str = "faults beside paced changes: one thread touches 8 MiB, page by \
 page, and empties them again (not timed); another maps, touches and unmaps 64 KiB of the same \
 space or process at 20,000/s, or, where not all can do that, at half the rate that the slowest \
-reaches unpaced; changes/s is what was reached. Quiet: the other thread spins. changes beside \
+reaches unpaced; changes/s is what was reached of what was \
+due (figures are comparable only if that is the same). Quiet: the other thread spins. \
+Linux maps where it likes, which may join what is changed to what is touched. changes beside \
 faults: the same, unpaced.";
 
 pub(super) const GOALS: [Goal; 3] = [
@@ -79,6 +81,7 @@ pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
                 (FAULT_RATE, faults),
                 (QUIET_RATE, quiet),
                 (CHANGE_RATE, changes),
+                (DUE, rate),
             ])
         }));
     }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Memory that is measured: the kernel's own, or a space under a policy.
 
-use std::fs;
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use crate::selftest::sys::memory::READ_WRITE;
@@ -374,18 +377,9 @@ fn faults_of(who: libc::c_int) -> io::Result<u64> {
     Ok((usage.ru_minflt + usage.ru_majflt) as u64)
 }
 
-/// A counter of /proc/vmstat, if there is such.
-pub(crate) fn vmstat(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/vmstat").ok()?;
-    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-    let (_, value) = lines.find(|&(known, _)| known == name)?;
-    value.trim().parse().ok()
-}
-
 /// A new file in `dir` that has no name.
-pub(crate) fn unnamed_file(dir: &std::path::Path) -> io::Result<fs::File> {
-    use std::os::unix::ffi::OsStrExt;
-    let dir = std::ffi::CString::new(dir.as_os_str().as_bytes())?;
+pub(crate) fn unnamed_file(dir: &Path) -> io::Result<File> {
+    let dir = CString::new(dir.as_os_str().as_bytes())?;
     let flags = libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC;
     // SAFETY: The name ends with a zero.
     let fd = unsafe { libc::open(dir.as_ptr(), flags, 0o600) };
@@ -393,7 +387,7 @@ pub(crate) fn unnamed_file(dir: &std::path::Path) -> io::Result<fs::File> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: Just made, and nobody else's.
-    Ok(fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 #[cfg(test)]

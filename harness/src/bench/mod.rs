@@ -34,6 +34,8 @@ pub(crate) type Figure = (&'static str, f64);
 
 /// Pages a second that were touched first.
 const FAULT_RATE: &str = "faults/s";
+/// The pace that was set.
+const DUE: &str = "due, 1/s";
 
 /// Options of `faultline bench`.
 #[derive(Args, Clone, Debug)]
@@ -66,12 +68,12 @@ pub fn run(bench: &Bench) -> ExitCode {
 }
 
 /// All turns of a case, figure by figure.
-struct Result {
+struct Measured {
     case: Case,
     figures: Vec<(&'static str, Rounds)>,
 }
 
-impl Result {
+impl Measured {
     fn push(&mut self, figures: Vec<Figure>) {
         for (name, value) in figures {
             match self.figures.iter_mut().find(|(known, _)| *known == name) {
@@ -86,12 +88,12 @@ impl Result {
     }
 }
 
-fn measure(bench: &Bench) -> io::Result<Vec<Result>> {
+fn measure(bench: &Bench) -> io::Result<Vec<Measured>> {
     memory::forbid_huge_pages()?;
-    let mut results: Vec<Result> = cases::all(&subjects()?)
+    let mut results: Vec<Measured> = cases::all(&subjects()?)
         .into_iter()
         .filter(|case| format!("{}, {}", case.work, case.on).contains(bench.filter.as_str()))
-        .map(|case| Result {
+        .map(|case| Measured {
             case,
             figures: Vec::new(),
         })
@@ -118,7 +120,7 @@ fn subjects() -> io::Result<Vec<On>> {
     Ok([On::Linux, On::Memfd].into_iter().chain(policies).collect())
 }
 
-fn print_json(results: &[Result]) {
+fn print_json(results: &[Measured]) {
     for result in results {
         for (figure, rounds) in &result.figures {
             let (low, high) = rounds.spread();
@@ -134,7 +136,7 @@ fn print_json(results: &[Result]) {
     }
 }
 
-fn print_text(results: &[Result]) {
+fn print_text(results: &[Measured]) {
     println!("{}", table(results));
     for (first_work, note) in [
         (touch::GOALS[0].figure.work, touch::NOTE),
@@ -169,18 +171,18 @@ fn goals() -> impl Iterator<Item = Goal> {
         .chain(ebizzy)
 }
 
-fn median(results: &[Result], place: &Place) -> Option<f64> {
+fn median(results: &[Measured], place: &Place) -> Option<f64> {
     rounds(results, place.work, place.on, place.figure).map(Rounds::median)
 }
 
-fn rounds<'a>(results: &'a [Result], work: &str, on: &str, figure: &str) -> Option<&'a Rounds> {
-    let is_case = |result: &&Result| result.case.work == work && result.case.on == on;
+fn rounds<'a>(results: &'a [Measured], work: &str, on: &str, figure: &str) -> Option<&'a Rounds> {
+    let is_case = |result: &&Measured| result.case.work == work && result.case.on == on;
     let figures = &results.iter().find(is_case)?.figures;
     let found = figures.iter().find(|(name, _)| *name == figure);
     found.map(|(_, rounds)| rounds)
 }
 
-fn table(results: &[Result]) -> Table {
+fn table(results: &[Measured]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["work", "on", "median", "quartiles", "unit", "to the first"]);
@@ -212,14 +214,14 @@ fn table(results: &[Result]) -> Table {
 }
 
 /// Each work once, in order.
-fn works(results: &[Result]) -> Vec<&'static str> {
+fn works(results: &[Measured]) -> Vec<&'static str> {
     let mut works: Vec<_> = results.iter().map(|result| result.case.work).collect();
     works.dedup();
     works
 }
 
 /// Each figure of a work once, in order: rows that are compared are neighbours.
-fn figures(results: &[Result], work: &str) -> Vec<&'static str> {
+fn figures(results: &[Measured], work: &str) -> Vec<&'static str> {
     let of_work = results.iter().filter(|result| result.case.work == work);
     let mut figures = Vec::new();
     for (name, _) in of_work.flat_map(|result| &result.figures) {
@@ -251,8 +253,8 @@ fn short(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn result(work: &'static str, on: &str, turns: &[&[Figure]]) -> Result {
-        let mut result = Result {
+    fn result(work: &'static str, on: &str, turns: &[&[Figure]]) -> Measured {
+        let mut result = Measured {
             case: Case::new(work, on, |_| Ok(Vec::new())),
             figures: Vec::new(),
         };

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Figure;
 use super::cases::{Case, GIB, MIB};
 use super::churn::change_once;
 use super::goals::{Bound, Goal, Place};
@@ -15,6 +14,7 @@ use super::latency::Record;
 use super::memory::{Arena, On};
 use super::pace::{CommonRate, Pace};
 use super::team::{beside, spin};
+use super::{DUE, Figure};
 use crate::{PAGE_SIZE, Space};
 
 const BESIDE_SPIN: &str = "small beside a spinning thread";
@@ -132,7 +132,7 @@ fn latencies(on: On, peer: Peer, rate: f64, time: Duration) -> io::Result<Vec<Fi
         (P999, latencies.percentile_us(99.9)),
         ("max, us", latencies.max_us()),
         (STALLED, stalled * 1e3),
-        ("due, 1/s", rate),
+        (DUE, rate),
         ("samples", record.len() as f64),
     ])
 }

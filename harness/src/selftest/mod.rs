@@ -11,7 +11,7 @@ mod fail;
 mod files;
 mod hang;
 mod runner;
-mod state;
+pub(crate) mod state;
 pub(crate) mod sys;
 
 use std::io;
