@@ -14,8 +14,9 @@
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
-//! [`target`], [`sys`], [`differential::linux`] and the private module `shared`; what forks or waits for
-//! processes, in [`stress`], is the one exception.
+//! [`target`], [`sys`], [`differential::linux`] and the private modules `shared`,
+//! `bench::memory` and `answer::tail`; what forks or waits for processes, in
+//! [`stress`], is the one exception.
 
 pub mod access;
 pub mod answer;

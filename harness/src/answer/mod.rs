@@ -10,6 +10,7 @@ mod measure;
 mod probe;
 mod report;
 mod stage;
+mod tail;
 
 use std::fs::File;
 use std::io;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::tail::{Tail, fork_and_exit, reap};
 use crate::bench::latency::{Latencies, Record};
-use crate::bench::memory::{Tail, fork_and_exit, reap};
 
 /// The calls, in the order of [`Calls`].
 pub(super) const NAMES: [&str; 3] = ["fork", "mprotect", "munmap"];

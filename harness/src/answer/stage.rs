@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
+use super::tail::Tail;
 use crate::PAGE_SIZE;
-use crate::bench::memory::{Arena, On, Piece, Tail};
+use crate::bench::memory::{Arena, On, Piece};
 use crate::bench::{GIB, MIB, open_loop};
 
 /// What is touched, in bytes from 0 on.

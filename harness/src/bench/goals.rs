@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::short;
+use super::report::short;
 
 /// Where a figure stands in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
