@@ -31,9 +31,13 @@ const WANTED: f64 = 2_000.0;
 /// The part of the slowest one's rate that all are held to, if it is lower:
 /// little, so that what is measured is not a queue.
 const PART: f64 = 0.25;
-/// A turn takes at least so long: the 99.9th percentile is of thousands.
+/// A turn takes at least so long.
 const LEAST: Duration = Duration::from_secs(2);
-/// And for want of room at most so long.
+/// Operations in a turn, below which the 99.9th percentile is the maximum.
+const ENOUGH: f64 = 1_000.0;
+/// A turn is not made longer than this for their sake.
+const LONG: Duration = Duration::from_secs(15);
+/// Nor, for want of room, does it record more than this.
 const MOST: Duration = Duration::from_secs(60);
 /// What is a stall.
 const STALL: Duration = Duration::from_millis(5);
@@ -43,7 +47,8 @@ times, 2,000/s, or a quarter of the rate that the slowest reaches without a paus
 from when an operation was due. Stalled: the time during which an operation was overdue by more \
 than 5 ms, each moment counted once. The peer maps 1 GiB (or what a space may hold, in steps of 64 \
 MiB) of the same space or process, fills it (WILLNEED, MADV_POPULATE_WRITE), touches every page \
-and unmaps it; or it spins. A turn takes 2 s or more, and one loop of the peer at least.";
+and unmaps it; or it spins. A turn takes 2 s, or up to 15 for 1,000 samples, and one loop \
+of the peer at least.";
 
 pub(super) const GOALS: [Goal; 2] = [
     Goal {
@@ -74,11 +79,17 @@ pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
                 let rate = common.get(WANTED, PART, || {
                     subjects.iter().map(|&on| without_pause(on, time)).collect()
                 })?;
-                latencies(on, peer, rate, time.max(LEAST))
+                latencies(on, peer, rate, turn(time, rate))
             }));
         }
     }
     cases
+}
+
+/// How long a turn takes in which enough is due at this rate.
+fn turn(time: Duration, rate: f64) -> Duration {
+    let enough = Duration::from_secs_f64(ENOUGH / rate);
+    time.max(LEAST).max(enough.min(LONG))
 }
 
 /// What the other thread does.
@@ -193,6 +204,15 @@ mod tests {
         assert_eq!(big_within(4 * GIB), GIB);
         assert_eq!(big_within(GIB), GIB - 64 * MIB);
         assert_eq!(big_within(0), MIB);
+    }
+
+    #[test]
+    fn a_turn_is_long_enough_for_what_is_due() {
+        let seconds = Duration::from_secs;
+        assert_eq!(turn(seconds(1), 2_000.0), LEAST);
+        assert_eq!(turn(seconds(1), 100.0), seconds(10));
+        assert_eq!(turn(seconds(1), 1.0), LONG);
+        assert_eq!(turn(seconds(20), 1.0), seconds(20));
     }
 
     #[test]
