@@ -8,15 +8,18 @@
 //!   `mmap` as a peer.
 //! * [`oracle`]: knows, page by page, what an access may see.
 //! * [`stress`] and [`demo`]: run threads and processes against the oracle.
-//! * [`bench`]: what changes cost, beside the kernel's own memory.
+//! * [`bench`]: what changes and faults cost, beside the kernel's own memory.
+//! * [`answer`]: what faults without a retry make others wait.
 //! * [`differential`]: compares a space with Linux's own memory, call by call.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
-//! [`target`], [`sys`], [`differential::linux`] and the private module `shared`; what forks or waits for
-//! processes, in [`stress`], is the one exception.
+//! [`target`], [`sys`], [`differential::linux`] and the private modules `shared`,
+//! `bench::memory` and `answer::tail`; what forks or waits for processes, in
+//! [`stress`], is the one exception.
 
 pub mod access;
+pub mod answer;
 pub mod bench;
 pub mod client;
 pub mod demo;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, bench, demo, differential, selftest, stress};
+use faultline::{EXIT_USAGE, answer, bench, demo, differential, selftest, stress};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -23,8 +23,10 @@ enum Verb {
     Differential(differential::Options),
     /// Show a short checked run under each policy
     Demo(demo::Demo),
-    /// Measure what changes of regions cost
+    /// Measure what changes of regions and faults cost
     Bench(bench::Bench),
+    /// Measure what faults without a retry make others wait
+    Answer(answer::Answer),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Differential(options) => differential::run(&options),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Bench(bench) => bench::run(&bench),
+        Verb::Answer(answer) => answer::run(&answer),
         Verb::Test(args) => selftest::run(args),
     }
 }

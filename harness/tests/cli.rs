@@ -26,6 +26,8 @@ fn help_passes_and_nonsense_is_a_usage_error() {
     assert_eq!(status(&[]), 64);
     assert_eq!(status(&["nonsense"]), 64);
     assert_eq!(status(&["stress", "--policy", "nonsense"]), 64);
+    assert_eq!(status(&["answer", "--policy", "nonsense"]), 64);
+    assert_eq!(status(&["answer", "--workload", "nonsense"]), 64);
     assert_eq!(status(&["stress", "--pages", "1"]), 64);
     assert_eq!(status(&["stress", "--target", "linux", "--procs", "2"]), 64);
 }
@@ -35,7 +37,7 @@ fn without_a_device_it_skips_and_says_what_to_do() {
     if Path::new("/dev/faultline").exists() {
         return;
     }
-    for verb in ["stress", "demo"] {
+    for verb in ["stress", "demo", "bench", "answer"] {
         let output = faultline(&[verb]);
         assert_eq!(output.status.code(), Some(4), "{verb}");
         let text = String::from_utf8_lossy(&output.stderr);
@@ -60,4 +62,27 @@ fn a_run_prints_its_seed_and_repeats_as_json() {
     assert_eq!(json["verdict"], "pass");
     assert_eq!(json["seed"], 77);
     assert!(json["operations"].as_u64() >= Some(20_000));
+}
+
+#[test]
+fn linux_alone_is_answered_for_without_a_device() {
+    let run = [
+        "answer",
+        "--policy",
+        "linux",
+        "--seconds",
+        "1",
+        "--json",
+        "--workload",
+    ];
+    let output = faultline(&[&run[..], &["pft,cold"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    // Without a directory there is no cold file, and so one line.
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+    assert_eq!(json["on"], "linux");
+    assert_eq!(json["workload"], "pft");
+    assert!(json["core_faults"].as_u64() > Some(0));
+    assert!(json["calls"]["mprotect"]["count"].as_u64() > Some(0));
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("skipped: cold: no --dir"), "{words}");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What is measured: changes of regions, beside the same with the kernel's own
-//! memory.
+//! What is measured. Here: changes of regions, beside the same with the kernel's
+//! own memory.
 
 use std::fs;
 use std::io;
@@ -10,23 +10,38 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::measure::rate;
+use super::memory::On;
+use super::{Figure, churn, ebizzy, open_loop, touch};
 use crate::selftest::sys::memory::{Mapping, READ_WRITE, wait_for_grace_period};
 use crate::{Advice, PAGE_SIZE, Placement, Policy, Prot, Space};
 
-/// One figure.
+/// One row of figures.
 pub(super) struct Case {
     /// The work, the same for all cases that are compared.
     pub(super) work: &'static str,
     /// What it is done with.
-    pub(super) on: &'static str,
-    /// Of what.
-    pub(super) unit: &'static str,
+    pub(super) on: String,
     /// Measures for about so long.
-    pub(super) run: Box<dyn Fn(Duration) -> io::Result<f64>>,
+    pub(super) run: Box<dyn Fn(Duration) -> io::Result<Vec<Figure>>>,
 }
 
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+impl Case {
+    pub(super) fn new(
+        work: &'static str,
+        on: impl Into<String>,
+        run: impl Fn(Duration) -> io::Result<Vec<Figure>> + 'static,
+    ) -> Case {
+        Case {
+            work,
+            on: on.into(),
+            run: Box::new(run),
+        }
+    }
+}
+
+pub(crate) const KIB: u64 = 1 << 10;
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const GIB: u64 = 1 << 30;
 /// What a leaf of the page directory is for, in bytes.
 const LEAF: u64 = 2 * MIB;
 /// Where each thread works, in bytes from the one before.
@@ -35,8 +50,18 @@ const APART: u64 = GIB;
 /// How long what a grace period has let go may take to be freed.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// All cases; those of the same work are neighbours.
-pub(super) fn all() -> Vec<Case> {
+/// All cases; those of the same work are neighbours. Those of faults are on
+/// each of these.
+pub(super) fn all(subjects: &[On]) -> Vec<Case> {
+    let mut cases = of_changes();
+    cases.extend(touch::cases(subjects));
+    cases.extend(churn::cases(subjects));
+    cases.extend(open_loop::cases(subjects));
+    cases.extend(ebizzy::cases(subjects));
+    cases
+}
+
+fn of_changes() -> Vec<Case> {
     let mut cases = Vec::new();
     for (work, threads) in [
         ("map+unmap 128 MiB", 1),
@@ -102,12 +127,7 @@ fn case(
     unit: &'static str,
     run: impl Fn(Duration) -> io::Result<f64> + 'static,
 ) -> Case {
-    Case {
-        work,
-        on,
-        unit,
-        run: Box::new(run),
-    }
+    Case::new(work, on, move |time| Ok(vec![(unit, run(time)?)]))
 }
 
 fn churn(policy: Policy, spaces: usize, threads: usize, time: Duration) -> io::Result<f64> {

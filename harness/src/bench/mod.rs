@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `faultline bench`: what changes of regions cost, beside the kernel's own.
+//! `faultline bench`: what changes and faults cost, beside the kernel's own.
 
 mod cases;
+pub(crate) mod churn;
+pub(crate) mod counts;
+pub(crate) mod ebizzy;
+mod goals;
+pub(crate) mod latency;
 mod measure;
+pub(crate) mod memory;
+pub(crate) mod open_loop;
+pub(crate) mod pace;
+mod report;
+pub(crate) mod team;
+mod touch;
 
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
-use serde_json::json;
 
 use self::cases::Case;
+pub(crate) use self::cases::{GIB, KIB, MIB};
 use self::measure::Rounds;
-use crate::{EXIT_PASS, stress};
+use self::memory::On;
+use crate::{EXIT_PASS, Policy, Space, stress};
+
+/// A figure of one turn: its name, with the unit, and its value.
+pub(crate) type Figure = (&'static str, f64);
+
+/// Pages a second that were touched first.
+const FAULT_RATE: &str = "faults/s";
+/// The pace that was set.
+const DUE: &str = "due, 1/s";
 
 /// Options of `faultline bench`.
 #[derive(Args, Clone, Debug)]
@@ -39,78 +58,62 @@ pub struct Bench {
 /// Measures and prints.
 pub fn run(bench: &Bench) -> ExitCode {
     match measure(bench) {
-        Ok(results) if bench.json => print_json(&results),
-        Ok(results) => println!("{}", table(&results)),
+        Ok(results) if bench.json => report::print_json(&results),
+        Ok(results) => report::print_text(&results),
         Err(error) => return stress::explain(&error),
     }
     ExitCode::from(EXIT_PASS)
 }
 
-type Results = Vec<(Case, Rounds)>;
+/// All turns of a case, figure by figure.
+struct Measured {
+    case: Case,
+    figures: Vec<(&'static str, Rounds)>,
+}
 
-fn measure(bench: &Bench) -> io::Result<Results> {
-    let wanted = |case: &Case| {
-        let name = format!("{}, {}", case.work, case.on);
-        name.contains(bench.filter.as_str())
-    };
-    let mut results: Results = cases::all()
+impl Measured {
+    fn push(&mut self, figures: Vec<Figure>) {
+        for (name, value) in figures {
+            match self.figures.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, rounds)) => rounds.push(value),
+                None => {
+                    let mut rounds = Rounds::default();
+                    rounds.push(value);
+                    self.figures.push((name, rounds));
+                }
+            }
+        }
+    }
+}
+
+fn measure(bench: &Bench) -> io::Result<Vec<Measured>> {
+    memory::forbid_huge_pages()?;
+    let mut results: Vec<Measured> = cases::all(&subjects()?)
         .into_iter()
-        .filter(wanted)
-        .map(|case| (case, Rounds::default()))
+        .filter(|case| format!("{}, {}", case.work, case.on).contains(bench.filter.as_str()))
+        .map(|case| Measured {
+            case,
+            figures: Vec::new(),
+        })
         .collect();
     for round in 1..=bench.rounds {
         eprintln!("round {round} of {} ...", bench.rounds);
-        for (case, rounds) in &mut results {
-            rounds.push((case.run)(Duration::from_millis(bench.time))?);
+        for result in &mut results {
+            let Case { work, on, run } = &result.case;
+            let figures = run(Duration::from_millis(bench.time))
+                .map_err(|error| io::Error::new(error.kind(), format!("{work}, {on}: {error}")))?;
+            result.push(figures);
         }
     }
     Ok(results)
 }
 
-fn print_json(results: &Results) {
-    for (case, rounds) in results {
-        let (low, high) = rounds.spread();
-        let line = json!({
-            "work": case.work,
-            "on": case.on,
-            "unit": case.unit,
-            "median": rounds.median(),
-            "quartiles": [low, high],
-        });
-        println!("{line}");
+/// What faults are measured on: all the policies that the module has.
+fn subjects() -> io::Result<Vec<On>> {
+    let there = Space::open()?.policies()?;
+    for policy in Policy::all().filter(|policy| !there.contains(policy)) {
+        eprintln!("skipped: the module has no policy {policy}");
     }
-}
-
-fn table(results: &Results) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["work", "on", "median", "quartiles", "unit", "to the first"]);
-    for (case, rounds) in results {
-        let first = results
-            .iter()
-            .find(|(other, _)| other.work == case.work)
-            .map_or(f64::NAN, |(_, rounds)| rounds.median());
-        let (low, high) = rounds.spread();
-        table.add_row([
-            case.work.to_owned(),
-            case.on.to_owned(),
-            short(rounds.median()),
-            format!("{} .. {}", short(low), short(high)),
-            case.unit.to_owned(),
-            format!("{:.2}", rounds.median() / first),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-/// With four significant digits or so.
-fn short(value: f64) -> String {
-    if value >= 1000.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.4}")
-    }
+    let policies = there.into_iter().map(On::Space);
+    Ok([On::Linux, On::Memfd].into_iter().chain(policies).collect())
 }

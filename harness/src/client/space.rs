@@ -260,6 +260,14 @@ impl Space {
     pub fn window(&self, offset: u64, length: usize) -> io::Result<Window> {
         Window::new(self.as_fd(), offset, length)
     }
+
+    /// As [`window`](Space::window), as several mappings of `stripe` bytes (whole
+    /// pages) side
+    /// by side, which the kernel never joins: threads that fault in different
+    /// stripes do not share the reference count of one mapping.
+    pub fn striped_window(&self, offset: u64, length: usize, stripe: usize) -> io::Result<Window> {
+        Window::striped(self.as_fd(), offset, length, stripe)
+    }
 }
 
 impl AsFd for Space {

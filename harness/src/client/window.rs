@@ -32,25 +32,34 @@ impl Window {
             i64::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         // SAFETY: A new mapping at an address of the kernel's choice disturbs
         // nobody.
-        let start = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                offset_signed,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).expect("mmap does not return null");
+        let start = unsafe { map(ptr::null_mut(), fd, offset_signed, length, 0) }?;
         Ok(Window {
             start,
             length,
             offset,
         })
+    }
+
+    pub(super) fn striped(
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        length: usize,
+        stripe: usize,
+    ) -> io::Result<Window> {
+        if stripe == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        // Has the addresses, and unmaps all that it can of them if a stripe fails.
+        let window = Window::new(fd, offset, length)?;
+        for from in (0..length).step_by(stripe) {
+            let place = window.ptr().wrapping_add(from);
+            let length = stripe.min(length - from);
+            let offset = (offset + from as u64) as libc::off_t;
+            // SAFETY: What is replaced is a part of the window, which nobody
+            // has seen yet.
+            unsafe { map(place, fd, offset, length, libc::MAP_FIXED) }?;
+        }
+        Ok(window)
     }
 
     /// First byte of the window in this process. Accesses through it may fault,
@@ -86,6 +95,32 @@ impl Window {
     pub fn store(&self, at: usize, value: u64) -> Result<(), Fault> {
         self.area().store(at, value)
     }
+}
+
+/// # Safety
+/// With MAP_FIXED the place must hold nothing that is still needed.
+unsafe fn map(
+    place: *mut u8,
+    fd: BorrowedFd<'_>,
+    offset: libc::off_t,
+    length: usize,
+    flags: libc::c_int,
+) -> io::Result<NonNull<u8>> {
+    // SAFETY: By the caller.
+    let start = unsafe {
+        libc::mmap(
+            place.cast(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | flags,
+            fd.as_raw_fd(),
+            offset,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(NonNull::new(start.cast()).expect("mmap does not return null"))
 }
 
 impl Drop for Window {

@@ -6,12 +6,12 @@
 //! behind. The report is KTAP; the names are stable.
 
 mod cases;
-mod check;
+pub(crate) mod check;
 mod fail;
 mod files;
 mod hang;
 mod runner;
-mod state;
+pub(crate) mod state;
 pub(crate) mod sys;
 
 use std::io;

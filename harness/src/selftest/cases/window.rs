@@ -21,6 +21,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "window":
     window_over_a_window_replaces_it,
     partial_munmap_leaves_the_rest,
     new_window_does_not_disturb_old_ones,
+    striped_window_is_one_memory_in_several_areas,
     proc_maps_shows_the_device,
     smaps_counts_touched_pages,
     populate_is_harmless,
@@ -232,6 +233,27 @@ fn lines_about(file: &str, address: usize) -> Result<Vec<String>, Stop> {
         .ok_or_else(|| Stop::fail(format!("no {start} in {file}")))?;
     let rest = lines.take_while(|line| !is_head(line));
     Ok([head].into_iter().chain(rest).map(str::to_owned).collect())
+}
+
+fn striped_window_is_one_memory_in_several_areas() -> Outcome {
+    let arena = Arena::new(5, Prot::READ_WRITE)?;
+    arena.stamp(0, 5, 1)?;
+    let striped = arena.space.striped_window(BASE, 5 * PAGE, 2 * PAGE)?;
+    for page in 0..5 {
+        let what = format!("page {page} of the stripes");
+        reads(striped.load(page * PAGE), 1 + page as u64, &what)?;
+    }
+    for (stripe, pages) in [(0, 2), (2, 2), (4, 1)] {
+        let start = striped.ptr().addr() + stripe * PAGE;
+        let end = start + pages * PAGE;
+        let lines = lines_about("maps", start)?;
+        let area = format!("{start:x}-{end:x} ");
+        ensure!(lines[0].starts_with(&area), "{} is not {area}", lines[0]);
+    }
+    let uneven = arena.space.striped_window(BASE, 4 * PAGE, PAGE + 1);
+    fails(uneven, libc::EINVAL, "stripes of no whole pages")?;
+    let none = arena.space.striped_window(BASE, 4 * PAGE, 0);
+    fails(none, libc::EINVAL, "stripes of nothing")
 }
 
 fn proc_maps_shows_the_device() -> Outcome {
