@@ -5,7 +5,7 @@
 //!
 //! Only the build with `--cfg faultline_test_hooks` has them. Of all who come to a
 //! point that the parameter `delay_points` names by its bit, one of `delay_one_in`
-//! sleeps for up to `delay_us`. Debugfs `faultline/points` says how many came to
+//! sleeps for up to `delay_us`; each for just as long, if it is every one. Debugfs `faultline/points` says how many came to
 //! each, and how many slept there.
 
 /// Declares the points, with the names that debugfs shows.
@@ -100,7 +100,11 @@ mod hooks {
         let is_chosen = param::delay_points() & (1 << point) != 0;
         if is_chosen && one_in != 0 && most != 0 && random_below(one_in) == 0 {
             SLEPT[point].add(1, Relaxed);
-            fsleep(Delta::from_micros(i64::from(random_below(most)) + 1));
+            let us = match one_in {
+                1 => most,
+                _ => random_below(most) + 1,
+            };
+            fsleep(Delta::from_micros(us.into()));
         }
     }
 

@@ -13,6 +13,7 @@ mod file;
 mod freeze;
 mod gup;
 mod holds;
+mod interleave;
 mod lifetime;
 mod limit_exact;
 mod limit_regions;
@@ -35,6 +36,7 @@ mod share;
 mod shared;
 mod signal;
 mod size;
+mod speculation;
 mod tracing;
 mod transfer;
 mod uapi;
@@ -51,7 +53,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 42] = [
+    let groups: [&[&[Test]]; 44] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -88,6 +90,8 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[self_argument::TESTS],
         &[signal::TESTS, signal::WITH_HOOKS],
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
+        &[speculation::TESTS],
+        &[interleave::WITH_HOOKS],
         &[tracing::TESTS],
         &[lifetime::TESTS],
         &[concurrency::TESTS],

@@ -4,7 +4,7 @@
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, SPACE_SIZE, bytes, regions};
-use crate::{Backing, PAGE_SIZE, Placement, Prot, Space};
+use crate::{Backing, PAGE_SIZE, Placement, Prot, Space, Stats};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "query":
     empty_space_has_no_region,
@@ -173,6 +173,27 @@ fn stats_count_what_happened() -> Outcome {
     must_add_up(&arena.space)
 }
 
+/// How many speculations succeeded, and how many were given up.
+pub(super) fn speculations(stats: &Stats) -> (u64, u64) {
+    let successes = stats.spf_anon_read
+        + stats.spf_anon_write
+        + stats.spf_shared_read
+        + stats.spf_shared_write
+        + stats.spf_private_read
+        + stats.spf_private_write;
+    let aborts = stats.spf_writer_active
+        + stats.spf_no_region
+        + stats.spf_not_speculable
+        + stats.spf_stale
+        + stats.spf_denied
+        + stats.spf_detached
+        + stats.spf_not_cached
+        + stats.spf_leaf_busy
+        + stats.spf_raced
+        + stats.spf_no_memory;
+    (successes, aborts)
+}
+
 /// The identity that the header documents, and that of the pages.
 #[track_caller]
 pub(super) fn must_add_up(space: &Space) -> Outcome {
@@ -191,6 +212,12 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
         outcomes,
         stats.faults,
         "sum of the outcomes of faults in {stats:?}"
+    );
+    let (successes, aborts) = speculations(&stats);
+    ensure_eq!(
+        (successes + aborts, aborts),
+        (stats.spf_attempts, stats.spf_fallbacks),
+        "attempts and fallbacks of {stats:?}"
     );
     let held = stats.pages_added.wrapping_sub(stats.pages_removed);
     ensure_eq!(

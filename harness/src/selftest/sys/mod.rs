@@ -7,6 +7,7 @@ pub(crate) mod file;
 pub(crate) mod gup;
 pub(crate) mod kmodule;
 pub(crate) mod memory;
+pub(crate) mod points;
 pub(crate) mod process;
 
 use std::io;
