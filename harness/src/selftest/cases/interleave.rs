@@ -38,6 +38,8 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "int
     upgrade_meets_a_protection,
 ];
 
+// Page 0 of an arena is the last of a leaf: changes of one leaf begin at page 1.
+
 const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
 /// Longer than any of the calls takes that are made meanwhile.
@@ -325,14 +327,14 @@ fn fault_meets_an_unmap() -> Outcome {
         arena.stamp(0, 4, 30)?;
         meet(
             point,
-            || arena.unmap(0, 4),
+            || arena.unmap(1, 3),
             || match point {
                 // Its entry is still there.
                 "change_stored" | "leaf_passed" => Ok(()),
-                _ => raises(arena.window.load(PAGE), Signal::Bus, "load"),
+                _ => raises(arena.window.load(2 * PAGE), Signal::Bus, "load"),
             },
         )?;
-        raises(arena.window.load(PAGE), Signal::Bus, "load afterwards")?;
+        raises(arena.window.load(2 * PAGE), Signal::Bus, "load afterwards")?;
         must_add_up(&arena.space)?;
     }
     Ok(())
@@ -372,10 +374,10 @@ fn fault_meets_a_discard() -> Outcome {
         let other = window(&arena.space, BASE, 4)?;
         meet(
             point,
-            || Ok(arena.advise(0, 4, Advice::DontNeed)?),
-            || reads(other.load(PAGE), 0, "page that is being discarded"),
+            || Ok(arena.advise(1, 3, Advice::DontNeed)?),
+            || reads(other.load(2 * PAGE), 0, "page that is being discarded"),
         )?;
-        reads(arena.window.load(PAGE), 0, "page in the first window")?;
+        reads(arena.window.load(2 * PAGE), 0, "page in the first window")?;
         ensure_eq!(
             arena.space.stats()?.spf_writer_active,
             1,
@@ -390,15 +392,19 @@ fn fault_meets_a_discard() -> Outcome {
 fn fault_beside_a_discard_stays() -> Outcome {
     for point in ["leaf_passed", "leaf_zapped"] {
         let arena = spaced(4)?;
-        arena.stamp(0, 1, 30)?;
-        arena.stamp(2, 1, 30)?;
+        arena.stamp(1, 1, 30)?;
+        arena.stamp(3, 1, 30)?;
         meet(
             point,
-            || Ok(arena.advise(0, 4, Advice::DontNeed)?),
-            || Ok(arena.window.store(PAGE, WORD)?),
+            || Ok(arena.advise(1, 3, Advice::DontNeed)?),
+            || Ok(arena.window.store(2 * PAGE, WORD)?),
         )?;
-        reads(arena.window.load(PAGE), WORD, "what was stored meanwhile")?;
-        reads(arena.window.load(0), 0, "page that was discarded")?;
+        reads(
+            arena.window.load(2 * PAGE),
+            WORD,
+            "what was stored meanwhile",
+        )?;
+        reads(arena.window.load(PAGE), 0, "page that was discarded")?;
         ensure_eq!(aborts(&arena)?, 0, "aborts at {point}");
         must_add_up(&arena.space)?;
     }

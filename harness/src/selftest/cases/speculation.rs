@@ -131,6 +131,8 @@ fn cached_page_of_a_memfd_succeeds() -> Outcome {
     let stats = counted(&arena, || Arena::holds(&arena.window, 0, 8, 40, "memfd"))?;
     ensure_eq!((stats.spf_attempts, stats.spf_shared_read), (8, 8), "loads");
     // A store may find that the file's time is to be noted: that is not speculative.
+    // Whoever has seen the time wants it to be another.
+    file.metadata()?;
     arena.stamp(0, 8, 50)?;
     let stats = arena.space.stats()?;
     ensure_eq!(
