@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How a model is explored.
+
+use std::sync::{
+    atomic::{AtomicU32, Ordering},
+    Arc,
+};
+
+use loom::model::Builder;
+
+use super::{
+    region::{Access, Region, RW},
+    world::{Content, Shared, Start, World},
+};
+
+/// How often a thread of a bounded model is stopped where it could go on, at
+/// most.
+const PREEMPTIONS: usize = 3;
+
+/// No region.
+pub(crate) const HOLE: Start = Start {
+    region: None,
+    content: Content::Empty,
+};
+
+/// Without a page. If all pages are, there is no leaf.
+pub(crate) const EMPTY: Start = having(RW, Content::Empty);
+
+/// With a page, but no entry for it.
+pub(crate) const FULL: Start = having(RW, Content::Page);
+
+/// With a read-only entry.
+pub(crate) const READ: Start = having(RW, Content::Entry(Access::Read));
+
+/// With a writable entry.
+pub(crate) const WRITTEN: Start = having(RW, Content::Entry(Access::Write));
+
+pub(crate) const fn having(region: Region, content: Content) -> Start {
+    Start {
+        region: Some(region),
+        content,
+    }
+}
+
+/// A space that begins like this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Model<const PAGES: usize> {
+    starts: [Start; PAGES],
+    has_lives: bool,
+    preemptions: Option<usize>,
+}
+
+impl<const PAGES: usize> Model<PAGES> {
+    pub(crate) fn of(starts: [Start; PAGES]) -> Self {
+        Self {
+            starts,
+            has_lives: false,
+            preemptions: None,
+        }
+    }
+
+    /// Regions are objects that end.
+    pub(crate) fn with_lives(self) -> Self {
+        Self {
+            has_lives: true,
+            ..self
+        }
+    }
+
+    /// With at most [`PREEMPTIONS`], unless `FAULTLINE_LONG` is set.
+    pub(crate) fn bounded(self) -> Self {
+        let long = std::env::var_os("FAULTLINE_LONG").is_some();
+        Self {
+            preemptions: (!long).then_some(PREEMPTIONS),
+            ..self
+        }
+    }
+
+    /// Explores what `body` and the threads that it joins do.
+    pub(crate) fn explore(self, body: impl Fn(&Shared) + Send + Sync + 'static) {
+        let mut builder = Builder::new();
+        builder.preemption_bound = self.preemptions;
+        let executions = Arc::new(AtomicU32::new(0));
+        let counter = executions.clone();
+        builder.check(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let world = Shared::new(World::new(&self.starts, self.has_lives));
+            body(&world);
+            world.check_at_rest();
+        });
+        println!("{} executions", executions.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A space of a few pages, and what must be true of it.
+
+use std::{ops::Deref, rc::Rc};
+
+use faultline_portable_loom::{
+    fault::{handle, Cause},
+    sync::{Acquire, AtomicWord, Release},
+};
+use loom::thread::{self, JoinHandle};
+
+use super::{
+    directory::Directory,
+    filling::{Filling, Way},
+    known::Known,
+    leaf::LEAF_PAGES,
+    lock::{Held, Lock},
+    pages::{PageId, Pages},
+    region::{Access, Object, Region},
+    table::{Entry, Table},
+};
+
+pub(crate) struct World {
+    /// The region of each page, as a word. Stored as by `rcu_assign_pointer()`, and
+    /// loaded as by `rcu_dereference()`.
+    regions: Vec<AtomicWord>,
+    /// The range lock of each page.
+    ranges: Vec<Lock>,
+    pub(crate) directory: Directory,
+    pub(crate) table: Table,
+    pub(crate) pages: Pages,
+    known: Vec<Known>,
+    /// What was in the slots first.
+    firsts: Vec<Option<PageId>>,
+    lives: Option<Lives>,
+}
+
+/// The regions as objects, in the models of their end.
+struct Lives {
+    /// Held by readers. A change waits for them here before it frees a region.
+    rcu: Lock,
+    /// The first region of each page.
+    objects: Vec<Object>,
+}
+
+/// How a page begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) region: Option<Region>,
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content {
+    Empty,
+    /// There is a page, which has been written.
+    Page,
+    /// And an entry for it.
+    Entry(Access),
+}
+
+/// A region that has the page, and what was seen of its object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) region: Region,
+    count: u32,
+}
+
+/// The leaf of a page, and the slot in it.
+pub(crate) fn position(page: usize) -> (usize, usize) {
+    (page / LEAF_PAGES, page % LEAF_PAGES)
+}
+
+impl World {
+    pub(crate) fn new(starts: &[Start], has_lives: bool) -> Self {
+        let mut world = Self {
+            regions: Vec::new(),
+            ranges: Vec::new(),
+            directory: Directory::new(starts.len()),
+            table: Table::new(starts.len()),
+            pages: Pages::default(),
+            known: Vec::new(),
+            firsts: Vec::new(),
+            lives: has_lives.then(|| Lives {
+                rcu: Lock::default(),
+                objects: starts.iter().map(|_| Object::new()).collect(),
+            }),
+        };
+        for (page, start) in starts.iter().enumerate() {
+            world.begin(page, *start);
+        }
+        world
+    }
+
+    fn begin(&mut self, page: usize, start: Start) {
+        let word = AtomicWord::new(Region::to_word(start.region));
+        self.regions.push(word);
+        self.ranges.push(Lock::default());
+        self.known.push(Known::default());
+        self.known[page].store(start.region);
+        let first = match (start.region, start.content) {
+            (None, _) | (_, Content::Empty) => None,
+            (Some(region), _) => {
+                let first = self.pages.make(region.source);
+                self.pages.belongs_to(first, region);
+                self.pages.write(first);
+                let (index, slot) = position(page);
+                self.directory.make_leaf(index).lock().fill(slot, first);
+                Some(first)
+            }
+        };
+        self.firsts.push(first);
+        if let (Some(first), Content::Entry(access)) = (first, start.content) {
+            self.table.install(page, first, access);
+        }
+    }
+
+    /// What a reader finds.
+    #[track_caller]
+    pub(crate) fn region(&self, page: usize) -> Option<Seen> {
+        let rcu = self.lives.as_ref().map(|lives| lives.rcu.hold());
+        let region = Region::of_word(self.regions[page].load(Acquire))?;
+        let count = self.count(page);
+        drop(rcu);
+        Some(Seen { region, count })
+    }
+
+    #[track_caller]
+    fn count(&self, page: usize) -> u32 {
+        let lives = self.lives.as_ref();
+        lives.map_or(0, |lives| lives.objects[page].count())
+    }
+
+    /// Whether the object that was seen counts no change. It may be gone.
+    #[track_caller]
+    pub(crate) fn has_count(&self, page: usize, seen: Seen) -> bool {
+        self.count(page) == seen.count
+    }
+
+    /// Puts another region there. A change has the page.
+    pub(crate) fn store(&self, page: usize, region: Option<Region>) {
+        if let Some(lives) = &self.lives {
+            lives.objects[page].count_change();
+        }
+        self.known[page].store(region);
+        self.regions[page].store(Region::to_word(region), Release);
+    }
+
+    /// Frees the region that was there first, when no reader can have it.
+    pub(crate) fn free(&self, page: usize) {
+        if let Some(lives) = &self.lives {
+            drop(lives.rcu.hold());
+            lives.objects[page].free();
+        }
+    }
+
+    /// Has these pages for a change. Once it has returned, no CPU can do what the
+    /// regions forbid then.
+    pub(crate) fn change(&self, pages: &[usize], body: impl FnOnce()) {
+        let ranges: Vec<Held<'_>> = pages.iter().map(|page| self.ranges[*page].hold()).collect();
+        pages.iter().for_each(|page| self.known[*page].begin());
+        body();
+        for page in pages {
+            self.known[*page].end();
+            self.table.walk(*page, |entry| self.check(*page, entry));
+        }
+        drop(ranges);
+    }
+
+    /// Makes an access, for which it takes a fault if need be. What comes in between
+    /// may forbid it.
+    pub(crate) fn access(&self, page: usize, access: Access) -> Result<(), Cause> {
+        if !self.touch(page, access) {
+            self.speculate(page, access)?;
+            self.touch(page, access);
+        }
+        Ok(())
+    }
+
+    /// Makes the access, if the page table allows it. Returns whether it does.
+    fn touch(&self, page: usize, access: Access) -> bool {
+        self.table.walk(page, |entry| {
+            self.check(page, entry);
+            let allowed = entry.filter(|entry| entry.writable || access == Access::Read);
+            if let (Some(entry), Access::Write) = (allowed, access) {
+                self.pages.write(entry.page);
+            }
+            allowed.is_some()
+        })
+    }
+
+    /// A fault that speculates.
+    pub(crate) fn speculate(&self, page: usize, access: Access) -> Result<(), Cause> {
+        let mut steps = Filling::new(self, page, access, Way::Speculates);
+        let result = handle(&mut steps);
+        assert_eq!(result.is_ok(), steps.is_installed(), "neither nor");
+        result
+    }
+
+    /// A fault under the range lock: what is not allowed then is an error.
+    pub(crate) fn fault_locked(&self, page: usize, access: Access) -> Result<(), Cause> {
+        let _range = self.ranges[page].hold();
+        let seen = self.region(page).ok_or(Cause::NoRegion)?;
+        seen.region.check(access)?;
+        handle(&mut Filling::new(self, page, access, Way::Holds(seen)))
+    }
+
+    /// The page that was there first has been discarded.
+    #[track_caller]
+    pub(crate) fn must_have_lost_first(&self, page: usize) {
+        let first = self.firsts[page].expect("a page");
+        assert!(self.pages.is_discarded(first), "a page is not discarded");
+    }
+
+    /// The page that was there first is at `page` now.
+    #[track_caller]
+    pub(crate) fn must_have_kept_first(&self, from: usize, page: usize) {
+        assert_eq!(self.in_slot(page), self.firsts[from], "not the page");
+    }
+
+    fn in_slot(&self, page: usize) -> Option<PageId> {
+        let (index, slot) = position(page);
+        self.directory.leaf(index)?.lock().get(slot)
+    }
+
+    /// The entry may be there.
+    #[track_caller]
+    pub(crate) fn check(&self, page: usize, entry: Option<Entry>) {
+        let Some(entry) = entry else { return };
+        let is_discarded = self.pages.is_discarded(entry.page);
+        assert!(!is_discarded, "an entry for a page that is discarded");
+        let known = &self.known[page];
+        if !known.is_changing() {
+            let region = known.region().expect("an entry where there is no region");
+            let allowed = region.writable || !entry.writable;
+            assert!(allowed, "a writable entry where that is forbidden");
+            self.pages.check_in(entry.page, region);
+        }
+    }
+
+    /// What must be true when all threads have ended.
+    pub(crate) fn check_at_rest(&self) {
+        self.directory.check_at_rest();
+        let slots: Vec<_> = (0..self.regions.len())
+            .map(|page| self.in_slot(page))
+            .collect();
+        self.pages.check_at_rest(&slots);
+        for (page, in_slot) in slots.iter().enumerate() {
+            let entry = self.table.walk(page, |entry| entry);
+            self.check(page, entry);
+            let agrees = entry.is_none_or(|entry| Some(entry.page) == *in_slot);
+            assert!(agrees, "an entry for a page that is not in the slot");
+            if let Some(id) = *in_slot {
+                let region = self.known[page].region();
+                let region = region.expect("a page where there is no region");
+                assert!(!region.pending, "a region is pending for ever");
+                self.pages.check_in(id, region);
+            }
+        }
+    }
+}
+
+/// A [`World`], for each thread that has it: to the compiler, loom's threads
+/// are one.
+pub(crate) struct Shared(Rc<World>);
+
+impl Shared {
+    pub(crate) fn new(world: World) -> Self {
+        Self(Rc::new(world))
+    }
+
+    /// Starts a thread.
+    pub(crate) fn spawn(&self, body: impl FnOnce(&World) + 'static) -> Thread {
+        let world = self.0.clone();
+        Thread(thread::spawn(move || body(&world)))
+    }
+}
+
+impl Deref for Shared {
+    type Target = World;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+pub(crate) struct Thread(JoinHandle<()>);
+
+impl Thread {
+    pub(crate) fn join(self) {
+        self.0.join().unwrap();
+    }
+}
