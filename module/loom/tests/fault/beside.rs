@@ -51,8 +51,8 @@ fn a_fault_and_an_upgrade_of_one_page() {
 #[test]
 pub(crate) fn two_changes_in_one_leaf_beside_a_fault_on_a_third_page() {
     Model::of([FULL, FULL, FULL]).bounded().explore(|space| {
-        let first = space.spawn(|space| space.discard(0));
-        let second = space.spawn(|space| space.protect(1, RO));
+        let first = space.spawn(|space| space.discard(0..1));
+        let second = space.spawn(|space| space.protect(1..2, RO));
         assert_eq!(space.access(2, Access::Write), Ok(()));
         first.join();
         second.join();
@@ -63,8 +63,8 @@ pub(crate) fn two_changes_in_one_leaf_beside_a_fault_on_a_third_page() {
 #[test]
 fn two_changes_that_empty_a_leaf_beside_a_fault_on_a_third_page() {
     Model::of([FULL, FULL, EMPTY]).bounded().explore(|space| {
-        let first = space.spawn(|space| space.discard(0));
-        let second = space.spawn(|space| space.unmap(1));
+        let first = space.spawn(|space| space.discard(0..1));
+        let second = space.spawn(|space| space.unmap(1..2));
         assert_eq!(space.access(2, Access::Write), Ok(()));
         first.join();
         second.join();

@@ -20,7 +20,7 @@ fn model_of(bug: Bug) -> fn() {
         Bug::LeafLeaves => beside::two_changes_in_one_leaf_beside_a_fault_on_a_third_page,
         Bug::ZapBeforePass => protect::an_upgrade,
         Bug::EmptyBeforeZap => discard::a_write_to_a_page_that_is_mapped,
-        Bug::EmptyYounger => discard::a_fault_that_fills_a_slot,
+        Bug::EmptyYounger => discard::a_fault_that_fills_a_slot_between_others,
         Bug::StoreLate => protect::an_upgrade,
         Bug::ReplaceAtOnce => replace::a_fault_on_a_page_that_is_there,
         other => unreachable!("{other:?} is none of faults"),

@@ -2,117 +2,112 @@
 
 //! The changes: what they do is what the driver's do.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use faultline_portable_loom::{
     bug::Bug,
-    fault::{empty, Emptying, Slot},
+    fault::{empty, Emptying},
     sync::is_busted,
 };
 
 use super::{
-    leaf::{Leaf, LockedLeaf},
+    leaf::{Leaf, LockedLeaf, LEAF_PAGES},
+    pages::PageId,
     region::Region,
     world::{position, World},
 };
 
 impl World {
-    pub(crate) fn unmap(&self, page: usize) {
-        self.change(&[page], || {
+    pub(crate) fn unmap(&self, pages: Range<usize>) {
+        self.change(pages.clone(), || {
             if is_busted(Bug::StoreLate) {
-                self.discard_pages(page);
-                self.store(page, None);
+                self.discard_pages(pages.clone());
+                self.store(pages.clone(), None);
             } else {
-                self.store(page, None);
-                self.discard_pages(page);
+                self.store(pages.clone(), None);
+                self.discard_pages(pages.clone());
             }
-            self.free(page);
+            self.free(pages.clone());
         });
     }
 
     /// A MAP where nothing is.
-    pub(crate) fn insert(&self, page: usize, new: Region) {
-        self.change(&[page], || self.store(page, Some(new)));
+    pub(crate) fn insert(&self, pages: Range<usize>, new: Region) {
+        self.change(pages.clone(), || self.store(pages.clone(), Some(new)));
     }
 
     /// A MAP in place of what is there.
-    pub(crate) fn replace(&self, page: usize, new: Region) {
-        let pending = match is_busted(Bug::ReplaceAtOnce) {
-            true => new,
-            false => Region {
-                pending: true,
-                ..new
-            },
+    pub(crate) fn replace(&self, pages: Range<usize>, new: Region) {
+        let pending = Region {
+            pending: !is_busted(Bug::ReplaceAtOnce),
+            ..new
         };
-        self.change(&[page], || {
-            self.store(page, Some(pending));
-            self.discard_pages(page);
-            self.store(page, Some(new));
+        self.change(pages.clone(), || {
+            self.store(pages.clone(), Some(pending));
+            self.discard_pages(pages.clone());
+            self.store(pages.clone(), Some(new));
         });
     }
 
     /// DONTNEED.
-    pub(crate) fn discard(&self, page: usize) {
-        self.change(&[page], || self.discard_pages(page));
+    pub(crate) fn discard(&self, pages: Range<usize>) {
+        self.change(pages.clone(), || self.discard_pages(pages.clone()));
     }
 
-    pub(crate) fn protect(&self, page: usize, new: Region) {
-        self.change(&[page], || {
+    pub(crate) fn protect(&self, pages: Range<usize>, new: Region) {
+        self.change(pages.clone(), || {
             if is_busted(Bug::StoreLate) {
-                self.revoke(page, new);
-                self.store(page, Some(new));
+                self.revoke(pages.clone(), new);
+                self.store(pages.clone(), Some(new));
             } else {
-                self.store(page, Some(new));
-                self.revoke(page, new);
+                self.store(pages.clone(), Some(new));
+                self.revoke(pages.clone(), new);
             }
         });
     }
 
-    fn revoke(&self, page: usize, new: Region) {
-        let (index, slot) = position(page);
-        if new.writable {
-            return;
-        }
-        if let Some(leaf) = self.directory.leaf_to_pass(index) {
-            self.pass_and_zap(page, || leaf.lock().slot(slot) != Slot::Empty);
+    /// The pages stay. A fault that upgrades an entry looks at the region then.
+    fn revoke(&self, pages: Range<usize>, new: Region) {
+        if !new.writable {
+            for (index, leaf, slots) in self.directory.leaves_of(pages) {
+                self.pass_and_zap(index, &leaf, slots);
+            }
         }
     }
 
-    /// `pass` says whether the slot has something.
-    fn pass_and_zap(&self, page: usize, pass: impl FnOnce() -> bool) -> bool {
+    /// Returns the first and the last slot that are not empty.
+    fn pass_and_zap(
+        &self,
+        index: usize,
+        leaf: &Leaf,
+        slots: Range<usize>,
+    ) -> Option<(usize, usize)> {
+        let pass = || leaf.lock().present_bounds(slots.clone());
         if is_busted(Bug::ZapBeforePass) {
-            self.table.zap(page);
+            self.zap(pages_of(index, slots.start, slots.end - 1));
             return pass();
         }
-        let is_present = pass();
-        if is_present {
-            self.table.zap(page);
+        let bounds = pass();
+        if let Some((first, last)) = bounds {
+            self.zap(pages_of(index, first, last));
         }
-        is_present
+        bounds
     }
 
     /// A REMAP of one page to where nothing is. What gets ready for pages goes by
     /// what the slot has before the region is removed.
     pub(crate) fn move_page(&self, from: usize, to: usize) {
-        self.change(&[from, to], || {
+        self.change([from, to], || {
             let moved = self.region(from).expect("a region").region;
-            let reserved = self.reserve(from, to);
-            self.store(from, None);
-            let (index, slot) = position(from);
-            if let Some(leaf) = self.directory.leaf_to_pass(index) {
-                let pass = || leaf.lock().slot(slot) != Slot::Empty;
-                if self.pass_and_zap(from, pass) {
-                    let mut locked = leaf.lock();
-                    let page = locked.lift(slot);
-                    self.directory.bury_if_empty(index, &leaf, &mut locked);
-                    drop(locked);
-                    if let (Some(target), Some(page)) = (&reserved, page) {
-                        target.lock().fill(position(to).1, page);
-                    }
+            let target = self.reserve(from, to);
+            self.store([from], None);
+            self.take(from).into_iter().for_each(|page| {
+                if let Some(target) = &target {
+                    target.lock().fill(position(to).1, page);
                 }
-            }
-            self.store(to, Some(moved));
-            if let Some(target) = reserved {
+            });
+            self.store([to], Some(moved));
+            if let Some(target) = target {
                 let mut locked = target.lock();
                 locked.release();
                 let index = position(to).0;
@@ -123,11 +118,8 @@ impl World {
 
     /// Sees to it that the leaf of `to` is there, if `from` has a page.
     fn reserve(&self, from: usize, to: usize) -> Option<Rc<Leaf>> {
-        let (index, slot) = position(from);
-        let leaf = self.directory.leaf_to_pass(index)?;
-        if leaf.lock().slot(slot) == Slot::Empty {
-            return None;
-        }
+        let (_, leaf, slots) = self.directory.leaves_of(from..from + 1).next()?;
+        leaf.lock().present_bounds(slots)?;
         loop {
             let target = self.directory.make_leaf(position(to).0);
             let mut locked = target.lock();
@@ -139,66 +131,80 @@ impl World {
         }
     }
 
-    /// Takes the page out of the page table and out of the slot.
-    fn discard_pages(&self, page: usize) {
-        let (index, slot) = position(page);
-        if let Some(leaf) = self.directory.leaf_to_pass(index) {
+    /// Takes the page out of the page tables and out of its slot.
+    fn take(&self, from: usize) -> Option<PageId> {
+        let (index, leaf, slots) = self.directory.leaves_of(from..from + 1).next()?;
+        let (slot, _) = self.pass_and_zap(index, &leaf, slots)?;
+        let mut locked = leaf.lock();
+        let page = locked.lift(slot);
+        self.directory.bury_if_empty(index, &leaf, &mut locked);
+        page
+    }
+
+    /// Takes the pages out of the page tables and out of their slots.
+    fn discard_pages(&self, pages: Range<usize>) {
+        for (index, leaf, slots) in self.directory.leaves_of(pages) {
             empty(&mut LeafEmptying {
                 world: self,
-                page,
                 index,
-                slot,
                 leaf: &leaf,
+                slots,
             });
         }
     }
 }
 
-/// A slot of a leaf that is being emptied.
+/// The pages of these slots.
+fn pages_of(index: usize, first: usize, last: usize) -> Range<usize> {
+    let base = index * LEAF_PAGES;
+    base + first..base + last + 1
+}
+
+/// Slots of a leaf that are being emptied.
 struct LeafEmptying<'a> {
     world: &'a World,
-    page: usize,
     index: usize,
-    slot: usize,
     leaf: &'a Rc<Leaf>,
+    slots: Range<usize>,
 }
 
 impl LeafEmptying<'_> {
     #[track_caller]
-    fn end(&self, locked: &mut LockedLeaf<'_>) {
-        if let Some(page) = locked.end_to_empty(self.slot) {
-            let is_mapped = self.world.table.has(page);
-            assert!(!is_mapped, "a page is freed while an entry has it");
-            self.world.pages.discard(page);
+    fn end(&self, locked: &mut LockedLeaf<'_>, (first, last): (usize, usize)) {
+        for slot in first..=last {
+            if let Some(page) = locked.end_to_empty(slot) {
+                self.world.free_page(page);
+            }
         }
     }
 }
 
 impl Emptying for LeafEmptying<'_> {
-    type Bounds = ();
+    type Bounds = (usize, usize);
 
-    fn pass(&mut self) -> Option<()> {
+    fn pass(&mut self) -> Option<(usize, usize)> {
         if is_busted(Bug::ZapBeforePass) {
-            self.world.table.zap(self.page);
+            let (first, end) = (self.slots.start, self.slots.end);
+            self.world.zap(pages_of(self.index, first, end - 1));
         }
         let mut locked = self.leaf.lock();
-        let is_present = locked.begin_to_empty(self.slot);
+        let bounds = locked.begin_to_empty(self.slots.clone())?;
         if is_busted(Bug::EmptyBeforeZap) {
-            self.end(&mut locked);
+            self.end(&mut locked, bounds);
         }
-        is_present.then_some(())
+        Some(bounds)
     }
 
-    fn zap(&mut self, (): &()) {
+    fn zap(&mut self, &(first, last): &(usize, usize)) {
         if !is_busted(Bug::ZapBeforePass) {
-            self.world.table.zap(self.page);
+            self.world.zap(pages_of(self.index, first, last));
         }
     }
 
-    fn empty(&mut self, bounds: Option<()>) {
+    fn empty(&mut self, bounds: Option<(usize, usize)>) {
         let mut locked = self.leaf.lock();
-        if bounds.is_some() || is_busted(Bug::EmptyYounger) {
-            self.end(&mut locked);
+        if let Some(bounds) = bounds {
+            self.end(&mut locked, bounds);
         }
         let directory = &self.world.directory;
         directory.bury_if_empty(self.index, self.leaf, &mut locked);

@@ -2,7 +2,7 @@
 
 //! Where the leaves are.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use faultline_portable_loom::{
     fault,
@@ -46,10 +46,21 @@ impl Directory {
         self.leaves.borrow()[number as usize - 1].clone()
     }
 
-    /// That at `index` as a change finds it, which has stored the regions.
-    pub(crate) fn leaf_to_pass(&self, index: usize) -> Option<Rc<Leaf>> {
+    /// The leaves that have some of `pages`, as a change finds them that has stored the
+    /// regions: each with its index and the slots.
+    pub(crate) fn leaves_of(
+        &self,
+        pages: Range<usize>,
+    ) -> impl Iterator<Item = (usize, Rc<Leaf>, Range<usize>)> + '_ {
         fault::before_leaves();
-        self.leaf(index)
+        let first = pages.start / LEAF_PAGES;
+        let last = (pages.end - 1) / LEAF_PAGES;
+        (first..=last).filter_map(move |index| {
+            let base = index * LEAF_PAGES;
+            let from = pages.start.max(base) - base;
+            let to = pages.end.min(base + LEAF_PAGES) - base;
+            Some((index, self.leaf(index)?, from..to))
+        })
     }
 
     /// The leaf at `index`: `new`, if there is none.

@@ -14,6 +14,7 @@ use super::{
     leaf::{Leaf, LockedLeaf},
     pages::PageId,
     region::{Access, Region},
+    table::Table,
     world::{position, Seen, World},
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Way {
 
 pub(crate) struct Filling<'w> {
     world: &'w World,
+    /// Of the window.
+    table: &'w Table,
     page: usize,
     access: Access,
     index: usize,
@@ -44,10 +47,17 @@ pub(crate) struct Filling<'w> {
 }
 
 impl<'w> Filling<'w> {
-    pub(crate) fn new(world: &'w World, page: usize, access: Access, way: Way) -> Self {
+    pub(crate) fn new(
+        world: &'w World,
+        table: &'w Table,
+        page: usize,
+        access: Access,
+        way: Way,
+    ) -> Self {
         let (index, slot) = position(page);
         Self {
             world,
+            table,
             page,
             access,
             index,
@@ -142,7 +152,7 @@ impl Steps for Filling<'_> {
         }
         let own = leaf.get(self.slot).expect("the slot is full");
         self.world.pages.check_in(own, region);
-        let entry = self.world.table.install(self.page, own, self.access);
+        let entry = self.table.install(self.page, own, self.access);
         self.world.check(self.page, Some(entry));
         self.is_installed = true;
         Ok(())

@@ -2,6 +2,8 @@
 
 //! A leaf of the directory: what it does is what the driver's does.
 
+use std::{mem, ops::Range};
+
 use faultline_portable_loom::{
     bug::Bug,
     fault::Slot,
@@ -119,18 +121,30 @@ impl LockedLeaf<'_> {
         page
     }
 
-    /// Whether there is something to be emptied.
-    pub(crate) fn begin_to_empty(&mut self, slot: usize) -> bool {
-        let is_present = self.leaf.seems_present(slot);
-        if is_present {
-            self.change(|slots| slots.leaving[slot] = true);
+    /// The first and the last slot in `slots` that are not empty.
+    pub(crate) fn present_bounds(&self, slots: Range<usize>) -> Option<(usize, usize)> {
+        let present = self.leaf.present.load(Relaxed);
+        let mut there = slots.filter(|slot| present & (1 << slot) != 0);
+        let first = there.next()?;
+        Some((first, there.last().unwrap_or(first)))
+    }
+
+    /// Marks those that are not empty as about to be emptied, and returns their bounds.
+    pub(crate) fn begin_to_empty(&mut self, slots: Range<usize>) -> Option<(usize, usize)> {
+        let bounds = self.present_bounds(slots);
+        if let Some((first, last)) = bounds {
+            self.change(|slots| {
+                for slot in first..=last {
+                    slots.leaving[slot] = slots.pages[slot].is_some();
+                }
+            });
         }
-        is_present
+        bounds
     }
 
     /// Empties the slot, if that was begun, and returns what was in it.
     pub(crate) fn end_to_empty(&mut self, slot: usize) -> Option<PageId> {
-        let was_begun = self.change(|slots| std::mem::take(&mut slots.leaving[slot]));
+        let was_begun = self.change(|slots| mem::take(&mut slots.leaving[slot]));
         let empties = was_begun || is_busted(Bug::EmptyYounger);
         empties.then(|| self.lift(slot))?
     }

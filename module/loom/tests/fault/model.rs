@@ -47,6 +47,7 @@ pub(crate) const fn having(region: Region, content: Content) -> Start {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<const PAGES: usize> {
     starts: [Start; PAGES],
+    windows: usize,
     has_lives: bool,
     preemptions: Option<usize>,
 }
@@ -55,9 +56,15 @@ impl<const PAGES: usize> Model<PAGES> {
     pub(crate) fn of(starts: [Start; PAGES]) -> Self {
         Self {
             starts,
+            windows: 1,
             has_lives: false,
             preemptions: None,
         }
+    }
+
+    /// With another window.
+    pub(crate) fn with_two_windows(self) -> Self {
+        Self { windows: 2, ..self }
     }
 
     /// Regions are objects that end.
@@ -85,7 +92,7 @@ impl<const PAGES: usize> Model<PAGES> {
         let counter = executions.clone();
         builder.check(move || {
             counter.fetch_add(1, Ordering::Relaxed);
-            let world = Shared::new(World::new(&self.starts, self.has_lives));
+            let world = Shared::new(World::new(&self.starts, self.windows, self.has_lives));
             body(&world);
             world.check_at_rest();
         });

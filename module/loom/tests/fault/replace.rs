@@ -12,7 +12,7 @@ use super::{
 pub(crate) fn a_fault_on_a_page_that_is_there() {
     Model::of([FULL]).explore(|space| {
         let change = space.spawn(|space| {
-            space.replace(0, OTHER);
+            space.replace(0..1, OTHER);
             space.must_have_lost_first(0);
         });
         let _ = space.access(0, Access::Write);
@@ -25,7 +25,7 @@ pub(crate) fn a_fault_on_a_page_that_is_there() {
 fn a_fault_that_fills_a_slot() {
     for new in [OTHER, OTHER_FILE] {
         Model::of([EMPTY, FULL]).explore(move |space| {
-            let change = space.spawn(move |space| space.replace(0, new));
+            let change = space.spawn(move |space| space.replace(0..1, new));
             let _ = space.access(0, Access::Write);
             change.join();
         });
@@ -36,7 +36,7 @@ fn a_fault_that_fills_a_slot() {
 pub(crate) fn a_fault_that_makes_the_leaf() {
     for new in [OTHER, OTHER_FILE] {
         Model::of([EMPTY]).explore(move |space| {
-            let change = space.spawn(move |space| space.replace(0, new));
+            let change = space.spawn(move |space| space.replace(0..1, new));
             let _ = space.access(0, Access::Write);
             change.join();
         });
@@ -47,8 +47,20 @@ pub(crate) fn a_fault_that_makes_the_leaf() {
 #[test]
 fn a_write_to_a_page_that_is_mapped() {
     Model::of([WRITTEN]).explore(|space| {
-        let change = space.spawn(|space| space.replace(0, OTHER_FILE));
+        let change = space.spawn(|space| space.replace(0..1, OTHER_FILE));
         let _ = space.access(0, Access::Write);
         change.join();
     });
+}
+
+/// It never finds nothing: the old region, or the new one under the lock.
+#[test]
+fn a_fault_succeeds() {
+    for start in [EMPTY, FULL, WRITTEN] {
+        Model::of([start]).explore(|space| {
+            let change = space.spawn(|space| space.replace(0..1, OTHER_FILE));
+            assert_eq!(space.access_surely(0, Access::Write), Ok(()));
+            change.join();
+        });
+    }
 }

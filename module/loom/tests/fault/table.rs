@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The page table.
+//! The page table of a window.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 use super::{lock::Lock, pages::PageId, region::Access};
 
@@ -39,9 +39,9 @@ impl Table {
         *entry
     }
 
-    pub(crate) fn zap(&self, at: usize) {
+    pub(crate) fn zap(&self, pages: Range<usize>) {
         let _held = self.lock.hold();
-        self.entries.borrow_mut()[at] = None;
+        self.entries.borrow_mut()[pages].fill(None);
     }
 
     /// What a CPU does that makes an access: `with` is called with the entry.

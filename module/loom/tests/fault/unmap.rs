@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Beside UNMAP.
+//! Beside UNMAP, and a MAP where nothing is.
+
+use faultline_portable_loom::fault::Cause;
 
 use super::{
-    model::{Model, EMPTY, FULL, WRITTEN},
-    region::{Access, OTHER},
+    leaf::LEAF_PAGES,
+    model::{Model, EMPTY, FULL, HOLE, WRITTEN},
+    region::{Access, OTHER_FILE, RW},
 };
 
 /// The page is in its slot.
 #[test]
 pub(crate) fn a_fault_on_a_page_that_is_there() {
     Model::of([FULL]).explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
+        let change = space.spawn(|space| space.unmap(0..1));
         let _ = space.access(0, Access::Write);
         change.join();
     });
@@ -21,7 +24,7 @@ pub(crate) fn a_fault_on_a_page_that_is_there() {
 #[test]
 pub(crate) fn a_fault_that_fills_a_slot() {
     Model::of([EMPTY, FULL]).explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
+        let change = space.spawn(|space| space.unmap(0..1));
         let _ = space.access(0, Access::Write);
         change.join();
     });
@@ -31,7 +34,7 @@ pub(crate) fn a_fault_that_fills_a_slot() {
 #[test]
 pub(crate) fn a_fault_that_makes_the_leaf() {
     Model::of([EMPTY]).explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
+        let change = space.spawn(|space| space.unmap(0..1));
         let _ = space.access(0, Access::Write);
         change.join();
     });
@@ -41,7 +44,7 @@ pub(crate) fn a_fault_that_makes_the_leaf() {
 #[test]
 pub(crate) fn a_fault_whose_leaf_dies() {
     Model::of([EMPTY, WRITTEN]).explore(|space| {
-        let change = space.spawn(|space| space.unmap(1));
+        let change = space.spawn(|space| space.unmap(1..2));
         let got = space.access(0, Access::Write);
         assert_eq!(got, Ok(()), "nothing is in its way");
         change.join();
@@ -53,8 +56,8 @@ pub(crate) fn a_fault_whose_leaf_dies() {
 fn a_fault_whose_leaf_dies_and_is_replaced() {
     Model::of([EMPTY, FULL]).bounded().explore(|space| {
         let change = space.spawn(|space| {
-            space.unmap(1);
-            space.unmap(0);
+            space.unmap(1..2);
+            space.unmap(0..1);
         });
         let _ = space.access(0, Access::Write);
         change.join();
@@ -65,10 +68,48 @@ fn a_fault_whose_leaf_dies_and_is_replaced() {
 #[test]
 fn two_faults_that_make_the_leaf() {
     Model::of([EMPTY, EMPTY]).bounded().explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
+        let change = space.spawn(|space| space.unmap(0..1));
         let other = space.spawn(|space| {
             let got = space.access(1, Access::Write);
             assert_eq!(got, Ok(()), "nothing is in its way");
+        });
+        let _ = space.access(0, Access::Write);
+        change.join();
+        other.join();
+    });
+}
+
+/// Both pages of a leaf are unmapped, by two changes at once.
+#[test]
+fn a_fault_and_two_changes_that_empty_the_leaf() {
+    Model::of([EMPTY, FULL]).bounded().explore(|space| {
+        let first = space.spawn(|space| space.unmap(0..1));
+        let second = space.spawn(|space| space.unmap(1..2));
+        let _ = space.access(0, Access::Write);
+        first.join();
+        second.join();
+    });
+}
+
+/// The leaf of the page comes behind another.
+#[test]
+fn a_fault_that_makes_the_second_leaf() {
+    const LAST: usize = LEAF_PAGES;
+    Model::of([EMPTY, EMPTY, FULL, EMPTY]).explore(|space| {
+        let change = space.spawn(|space| space.unmap(LAST - 1..LAST + 1));
+        let _ = space.access(LAST, Access::Write);
+        change.join();
+    });
+}
+
+/// Two processes have the page. They lose it one after the other.
+#[test]
+fn faults_in_two_windows() {
+    let start = Model::of([FULL]).with_two_windows();
+    start.bounded().explore(|space| {
+        let change = space.spawn(|space| space.unmap(0..1));
+        let other = space.spawn(|space| {
+            let _ = space.access_by(1, 0, Access::Write);
         });
         let _ = space.access(0, Access::Write);
         change.join();
@@ -80,34 +121,51 @@ fn two_faults_that_make_the_leaf() {
 /// change there.
 #[test]
 fn a_fault_that_falls_back() {
-    Model::of([FULL]).explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
-        if space.access(0, Access::Write).is_err() {
-            let _ = space.fault_locked(0, Access::Write);
-        }
-        change.join();
-    });
+    for start in [EMPTY, FULL] {
+        Model::of([start]).explore(|space| {
+            let change = space.spawn(|space| space.unmap(0..1));
+            let got = space.access_surely(0, Access::Write);
+            assert!(matches!(got, Ok(()) | Err(Cause::NoRegion)), "{got:?}");
+            change.join();
+        });
+    }
 }
 
 /// The region is freed a grace period after the change, not after the fault.
 #[test]
 pub(crate) fn a_fault_that_outlives_the_region() {
-    Model::of([FULL]).with_lives().explore(|space| {
-        let change = space.spawn(|space| space.unmap(0));
-        let _ = space.access(0, Access::Write);
-        change.join();
-    });
+    for starts in [[FULL, FULL], [EMPTY, EMPTY]] {
+        Model::of(starts).with_lives().explore(|space| {
+            let change = space.spawn(|space| space.unmap(0..1));
+            let _ = space.access(0, Access::Write);
+            change.join();
+        });
+    }
 }
 
 /// A region of another MAP comes to where the old one was.
 #[test]
 fn a_fault_in_flight_while_the_page_is_mapped_anew() {
-    Model::of([WRITTEN]).explore(|space| {
-        let change = space.spawn(|space| {
-            space.unmap(0);
-            space.insert(0, OTHER);
+    for starts in [[FULL, EMPTY], [EMPTY, FULL], [EMPTY, EMPTY]] {
+        Model::of(starts).explore(|space| {
+            let change = space.spawn(|space| {
+                space.unmap(0..1);
+                space.insert(0..1, OTHER_FILE);
+            });
+            let _ = space.access(0, Access::Write);
+            change.join();
         });
-        let _ = space.speculate(0, Access::Write);
+    }
+}
+
+/// There is no region at first.
+#[test]
+fn a_fault_on_a_page_that_is_about_to_be_mapped() {
+    Model::of([HOLE]).explore(|space| {
+        let change = space.spawn(|space| space.insert(0..1, RW));
+        let got = space.access_surely(0, Access::Write);
+        assert!(matches!(got, Ok(()) | Err(Cause::NoRegion)), "{got:?}");
         change.join();
+        assert_eq!(space.access(0, Access::Write), Ok(()));
     });
 }

@@ -2,7 +2,10 @@
 
 //! A space of a few pages, and what must be true of it.
 
-use std::{ops::Deref, rc::Rc};
+use std::{
+    ops::{Deref, Range},
+    rc::Rc,
+};
 
 use faultline_portable_loom::{
     fault::{handle, Cause},
@@ -28,7 +31,8 @@ pub(crate) struct World {
     /// The range lock of each page.
     ranges: Vec<Lock>,
     pub(crate) directory: Directory,
-    pub(crate) table: Table,
+    /// The page table of each window.
+    tables: Vec<Table>,
     pub(crate) pages: Pages,
     known: Vec<Known>,
     /// What was in the slots first.
@@ -73,12 +77,12 @@ pub(crate) fn position(page: usize) -> (usize, usize) {
 }
 
 impl World {
-    pub(crate) fn new(starts: &[Start], has_lives: bool) -> Self {
+    pub(crate) fn new(starts: &[Start], windows: usize, has_lives: bool) -> Self {
         let mut world = Self {
             regions: Vec::new(),
             ranges: Vec::new(),
             directory: Directory::new(starts.len()),
-            table: Table::new(starts.len()),
+            tables: (0..windows).map(|_| Table::new(starts.len())).collect(),
             pages: Pages::default(),
             known: Vec::new(),
             firsts: Vec::new(),
@@ -112,7 +116,9 @@ impl World {
         };
         self.firsts.push(first);
         if let (Some(first), Content::Entry(access)) = (first, start.content) {
-            self.table.install(page, first, access);
+            for table in &self.tables {
+                table.install(page, first, access);
+            }
         }
     }
 
@@ -138,49 +144,91 @@ impl World {
         self.count(page) == seen.count
     }
 
-    /// Puts another region there. A change has the page.
-    pub(crate) fn store(&self, page: usize, region: Option<Region>) {
-        if let Some(lives) = &self.lives {
-            lives.objects[page].count_change();
+    /// Puts another region there. A change has the pages.
+    pub(crate) fn store(&self, pages: impl IntoIterator<Item = usize>, region: Option<Region>) {
+        for page in pages {
+            if let Some(lives) = &self.lives {
+                lives.objects[page].count_change();
+            }
+            self.known[page].store(region);
+            self.regions[page].store(Region::to_word(region), Release);
         }
-        self.known[page].store(region);
-        self.regions[page].store(Region::to_word(region), Release);
     }
 
-    /// Frees the region that was there first, when no reader can have it.
-    pub(crate) fn free(&self, page: usize) {
+    /// Frees the regions that were there first, when no reader can have them.
+    pub(crate) fn free(&self, pages: Range<usize>) {
         if let Some(lives) = &self.lives {
             drop(lives.rcu.hold());
-            lives.objects[page].free();
+            lives.objects[pages].iter().for_each(Object::free);
         }
     }
 
     /// Has these pages for a change. Once it has returned, no CPU can do what the
     /// regions forbid then.
-    pub(crate) fn change(&self, pages: &[usize], body: impl FnOnce()) {
-        let ranges: Vec<Held<'_>> = pages.iter().map(|page| self.ranges[*page].hold()).collect();
-        pages.iter().for_each(|page| self.known[*page].begin());
+    pub(crate) fn change(
+        &self,
+        pages: impl IntoIterator<Item = usize> + Clone,
+        body: impl FnOnce(),
+    ) {
+        let pages = || pages.clone().into_iter();
+        let ranges: Vec<Held<'_>> = pages().map(|page| self.ranges[page].hold()).collect();
+        pages().for_each(|page| self.known[page].begin());
         body();
-        for page in pages {
-            self.known[*page].end();
-            self.table.walk(*page, |entry| self.check(*page, entry));
+        for page in pages() {
+            self.known[page].end();
+            self.look(page);
         }
         drop(ranges);
+    }
+
+    /// Takes the entries of the pages out of all windows, one after the other.
+    pub(crate) fn zap(&self, pages: Range<usize>) {
+        self.tables
+            .iter()
+            .for_each(|table| table.zap(pages.clone()));
+    }
+
+    /// A page that was in a slot ends.
+    #[track_caller]
+    pub(crate) fn free_page(&self, page: PageId) {
+        let is_mapped = self.tables.iter().any(|table| table.has(page));
+        assert!(!is_mapped, "a page is freed while an entry has it");
+        self.pages.discard(page);
     }
 
     /// Makes an access, for which it takes a fault if need be. What comes in between
     /// may forbid it.
     pub(crate) fn access(&self, page: usize, access: Access) -> Result<(), Cause> {
-        if !self.touch(page, access) {
-            self.speculate(page, access)?;
-            self.touch(page, access);
+        self.access_by(0, page, access)
+    }
+
+    /// By another window than the first.
+    pub(crate) fn access_by(
+        &self,
+        window: usize,
+        page: usize,
+        access: Access,
+    ) -> Result<(), Cause> {
+        if !self.touch(window, page, access) {
+            self.speculate(window, page, access)?;
+            self.touch(window, page, access);
         }
         Ok(())
     }
 
+    /// As `access`; if a speculation is given up, it falls back, and never fails for
+    /// a change that it meets.
+    pub(crate) fn access_surely(&self, page: usize, access: Access) -> Result<(), Cause> {
+        self.access(page, access).or_else(|_| {
+            self.fault_locked(page, access)?;
+            self.touch(0, page, access);
+            Ok(())
+        })
+    }
+
     /// Makes the access, if the page table allows it. Returns whether it does.
-    fn touch(&self, page: usize, access: Access) -> bool {
-        self.table.walk(page, |entry| {
+    fn touch(&self, window: usize, page: usize, access: Access) -> bool {
+        self.tables[window].walk(page, |entry| {
             self.check(page, entry);
             let allowed = entry.filter(|entry| entry.writable || access == Access::Read);
             if let (Some(entry), Access::Write) = (allowed, access) {
@@ -191,8 +239,9 @@ impl World {
     }
 
     /// A fault that speculates.
-    pub(crate) fn speculate(&self, page: usize, access: Access) -> Result<(), Cause> {
-        let mut steps = Filling::new(self, page, access, Way::Speculates);
+    fn speculate(&self, window: usize, page: usize, access: Access) -> Result<(), Cause> {
+        let table = &self.tables[window];
+        let mut steps = Filling::new(self, table, page, access, Way::Speculates);
         let result = handle(&mut steps);
         assert_eq!(result.is_ok(), steps.is_installed(), "neither nor");
         result
@@ -203,7 +252,14 @@ impl World {
         let _range = self.ranges[page].hold();
         let seen = self.region(page).ok_or(Cause::NoRegion)?;
         seen.region.check(access)?;
-        handle(&mut Filling::new(self, page, access, Way::Holds(seen)))
+        let table = &self.tables[0];
+        handle(&mut Filling::new(
+            self,
+            table,
+            page,
+            access,
+            Way::Holds(seen),
+        ))
     }
 
     /// The page that was there first has been discarded.
@@ -222,6 +278,14 @@ impl World {
     fn in_slot(&self, page: usize) -> Option<PageId> {
         let (index, slot) = position(page);
         self.directory.leaf(index)?.lock().get(slot)
+    }
+
+    /// Its entries may be there.
+    #[track_caller]
+    fn look(&self, page: usize) {
+        for table in &self.tables {
+            table.walk(page, |entry| self.check(page, entry));
+        }
     }
 
     /// The entry may be there.
@@ -247,10 +311,12 @@ impl World {
             .collect();
         self.pages.check_at_rest(&slots);
         for (page, in_slot) in slots.iter().enumerate() {
-            let entry = self.table.walk(page, |entry| entry);
-            self.check(page, entry);
-            let agrees = entry.is_none_or(|entry| Some(entry.page) == *in_slot);
-            assert!(agrees, "an entry for a page that is not in the slot");
+            self.look(page);
+            for table in &self.tables {
+                let entry = table.walk(page, |entry| entry);
+                let agrees = entry.is_none_or(|entry| Some(entry.page) == *in_slot);
+                assert!(agrees, "an entry for a page that is not in the slot");
+            }
             if let Some(id) = *in_slot {
                 let region = self.known[page].region();
                 let region = region.expect("a page where there is no region");
