@@ -94,12 +94,16 @@ impl World {
         bounds
     }
 
-    /// A REMAP of one page to where nothing is. What gets ready for pages goes by
+    /// A REMAP of one page, in place of what is there. What gets ready for it goes by
     /// what the slot has before the region is removed.
     pub(crate) fn move_page(&self, from: usize, to: usize) {
         self.change([from, to], || {
             let moved = self.region(from).expect("a region").region;
             let target = self.reserve(from, to);
+            if self.region(to).is_some() {
+                self.store([to], None);
+                self.discard_pages(to..to + 1);
+            }
             self.store([from], None);
             self.take(from).into_iter().for_each(|page| {
                 if let Some(target) = &target {

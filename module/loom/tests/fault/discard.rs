@@ -88,7 +88,7 @@ fn a_fault_succeeds() {
 /// What the first has discarded is made again, and discarded by the second.
 #[test]
 fn a_fault_in_flight_across_two_changes() {
-    Model::of([FULL, FULL]).bounded().explore(|space| {
+    Model::of([FULL, FULL]).explore(|space| {
         let change = space.spawn(|space| {
             space.discard(0..1);
             space.discard(0..1);

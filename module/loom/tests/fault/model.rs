@@ -17,6 +17,7 @@ use super::{
 /// How often a thread of a bounded model is stopped where it could go on, at
 /// most.
 const PREEMPTIONS: usize = 3;
+const MORE_PREEMPTIONS: usize = 5;
 
 /// No region.
 pub(crate) const HOLE: Start = Start {
@@ -75,11 +76,15 @@ impl<const PAGES: usize> Model<PAGES> {
         }
     }
 
-    /// With at most [`PREEMPTIONS`], unless `FAULTLINE_LONG` is set.
+    /// With at most [`PREEMPTIONS`], or [`MORE_PREEMPTIONS`] if `FAULTLINE_LONG` is
+    /// set. For three threads, which take many minutes without bound.
     pub(crate) fn bounded(self) -> Self {
-        let long = std::env::var_os("FAULTLINE_LONG").is_some();
+        let preemptions = match std::env::var_os("FAULTLINE_LONG") {
+            None => PREEMPTIONS,
+            Some(_) => MORE_PREEMPTIONS,
+        };
         Self {
-            preemptions: (!long).then_some(PREEMPTIONS),
+            preemptions: Some(preemptions),
             ..self
         }
     }

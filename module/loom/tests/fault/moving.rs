@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Beside a REMAP, which moves a page to where nothing is.
+//! Beside a REMAP, which moves a page.
 
 use faultline_portable_loom::fault::Cause;
 
 use super::{
     leaf::LEAF_PAGES,
-    model::{Model, EMPTY, FULL, HOLE, WRITTEN},
-    region::Access,
+    model::{having, Model, EMPTY, FULL, HOLE, WRITTEN},
+    region::{Access, OTHER_FILE},
+    world::Content,
 };
 
 #[test]
@@ -39,6 +40,20 @@ fn a_fault_where_the_page_goes() {
         change.join();
         space.must_have_kept_first(0, 1);
     });
+}
+
+/// In place of what is there.
+#[test]
+fn a_fault_where_the_page_takes_the_place_of_another() {
+    for content in [Content::Empty, Content::Page] {
+        let starts = [FULL, HOLE, HOLE, having(OTHER_FILE, content)];
+        Model::of(starts).explore(|space| {
+            let change = space.spawn(|space| space.move_page(0, LEAF_PAGES));
+            let _ = space.access(LEAF_PAGES, Access::Write);
+            change.join();
+            space.must_have_kept_first(0, LEAF_PAGES);
+        });
+    }
 }
 
 /// To a leaf that is not there, from one that does not stay.

@@ -76,7 +76,7 @@ fn a_fault_in_flight_across_two_changes() {
 /// As before, and read-only in the end.
 #[test]
 fn an_upgrade_in_flight_across_three_changes() {
-    Model::of([READ]).bounded().explore(|space| {
+    Model::of([READ]).explore(|space| {
         let change = space.spawn(|space| {
             space.protect(0..1, RO);
             space.protect(0..1, RW);

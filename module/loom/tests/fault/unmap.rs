@@ -54,7 +54,7 @@ pub(crate) fn a_fault_whose_leaf_dies() {
 /// And then the fault's own page is unmapped.
 #[test]
 fn a_fault_whose_leaf_dies_and_is_replaced() {
-    Model::of([EMPTY, FULL]).bounded().explore(|space| {
+    Model::of([EMPTY, FULL]).explore(|space| {
         let change = space.spawn(|space| {
             space.unmap(1..2);
             space.unmap(0..1);
