@@ -42,6 +42,8 @@ pub enum Bug {
     NoBarrierAtPublish,
     /// A change may look for leaves before its stores are seen.
     NoBarrierBeforeLeaves,
+    /// A fault that finds no room does not look for the leaf again.
+    NoSecondLook,
     /// A fault that fails leaves the leaf that it has made, empty.
     KeepEmptyLeaf,
     /// A fault commits without the leaf's lock.
@@ -86,11 +88,12 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 14] = [
+    pub const OF_FAULTS: [Self; 15] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
         Self::NoBarrierBeforeLeaves,
+        Self::NoSecondLook,
         Self::KeepEmptyLeaf,
         Self::NoLeafLock,
         Self::FillDeadLeaf,

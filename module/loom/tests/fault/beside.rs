@@ -2,8 +2,11 @@
 
 //! Faults beside each other, and beside changes of other pages.
 
+use std::{cell::Cell, rc::Rc};
+
 use super::{
-    model::{Model, EMPTY, FULL},
+    leaf::LEAF_PAGES,
+    model::{Model, EMPTY, FULL, HOLE},
     region::{Access, RO},
 };
 
@@ -33,6 +36,37 @@ fn two_faults_on_one_page_of_which_one_speculates() {
             other.join();
         });
     }
+}
+
+/// There is room for one page. Neither fails for that of the other.
+#[test]
+pub(crate) fn two_faults_on_the_last_page() {
+    for starts in [[EMPTY, EMPTY], [EMPTY, FULL]] {
+        Model::of(starts).with_room(1).explore(|space| {
+            let other = space.spawn(|space| {
+                assert_eq!(space.fault_beside_faults(0, Access::Write), Ok(()));
+            });
+            assert_eq!(space.fault_beside_faults(0, Access::Write), Ok(()));
+            other.join();
+        });
+    }
+}
+
+/// There is room for one page, of two that are wanted. One gets it, and the leaf does
+/// not stay for the other.
+#[test]
+fn two_faults_on_different_pages_of_which_one_finds_room() {
+    let start = Model::of([EMPTY, HOLE, HOLE, EMPTY]);
+    start.with_room(1).explore(|space| {
+        let got = Rc::new(Cell::new(Ok(())));
+        let others = got.clone();
+        let other = space.spawn(move |space| {
+            others.set(space.fault_beside_faults(0, Access::Write));
+        });
+        let mine = space.fault_beside_faults(LEAF_PAGES, Access::Write);
+        other.join();
+        assert_ne!(mine.is_ok(), got.get().is_ok(), "{mine:?}");
+    });
 }
 
 /// One reads and one writes.

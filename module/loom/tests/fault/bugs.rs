@@ -13,6 +13,7 @@ fn model_of(bug: Bug) -> fn() {
         Bug::InstallLeaving => discard::a_fault_on_a_page_that_is_there,
         Bug::NoBarrierAtPublish => unmap::a_fault_that_makes_the_leaf,
         Bug::NoBarrierBeforeLeaves => unmap::a_fault_that_makes_the_leaf,
+        Bug::NoSecondLook => beside::two_faults_on_the_last_page,
         Bug::KeepEmptyLeaf => unmap::a_fault_that_makes_the_leaf,
         Bug::NoLeafLock => protect::an_upgrade,
         Bug::FillDeadLeaf => unmap::a_fault_whose_leaf_dies,

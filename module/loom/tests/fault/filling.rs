@@ -108,7 +108,13 @@ impl Steps for Filling<'_> {
         })
     }
 
-    fn prepare(&mut self, _: bool) -> Result<Prepared<PageId>, Cause> {
+    fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<PageId>, Cause> {
+        if seems_empty && self.world.is_full() {
+            return match self.way {
+                Way::Speculates => Err(Cause::NoMemory),
+                Way::Holds(_) => Ok(Prepared::NoRoom),
+            };
+        }
         let seen = self.first.ok_or(Cause::Raced)?;
         let page = self.world.pages.make(seen.region.source);
         Ok(Prepared::Page(page))
@@ -147,6 +153,9 @@ impl Steps for Filling<'_> {
     fn commit(&mut self, leaf: &mut LockedLeaf<'_>, page: Option<PageId>) -> Result<(), Cause> {
         let region = self.last.expect("a region was seen");
         if let (Some(page), Slot::Empty) = (page, leaf.slot(self.slot)) {
+            if !self.world.try_add_one() {
+                return Err(Cause::NoMemory);
+            }
             self.world.pages.belongs_to(page, region);
             leaf.fill(self.slot, page);
         }

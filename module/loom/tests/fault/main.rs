@@ -4,8 +4,8 @@
 //! protocol: see `portable/fault.rs`.
 //!
 //! A space has a few pages, whose regions are words, and one or two leaves. The
-//! steps of faults and of changes are the driver's, less what takes no part: limits,
-//! page caches, several pages at once. What is `Known` of a region, and of `Pages`,
+//! steps of faults and of changes are the driver's, less what takes no part: page
+//! caches, memory that there is not. What is `Known` of a region, and of `Pages`,
 //! is for the assertions.
 //!
 //! Two threads are explored without bound, if that does not take long; others with
@@ -37,6 +37,7 @@ mod pages;
 mod protect;
 mod region;
 mod replace;
+mod room;
 mod table;
 mod unmap;
 mod world;

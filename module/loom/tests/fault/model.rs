@@ -50,6 +50,7 @@ pub(crate) struct Model<const PAGES: usize> {
     starts: [Start; PAGES],
     windows: usize,
     has_lives: bool,
+    room: Option<usize>,
     preemptions: Option<usize>,
 }
 
@@ -59,6 +60,7 @@ impl<const PAGES: usize> Model<PAGES> {
             starts,
             windows: 1,
             has_lives: false,
+            room: None,
             preemptions: None,
         }
     }
@@ -72,6 +74,14 @@ impl<const PAGES: usize> Model<PAGES> {
     pub(crate) fn with_lives(self) -> Self {
         Self {
             has_lives: true,
+            ..self
+        }
+    }
+
+    /// With room for so many pages more.
+    pub(crate) fn with_room(self, pages: usize) -> Self {
+        Self {
+            room: Some(pages),
             ..self
         }
     }
@@ -97,7 +107,14 @@ impl<const PAGES: usize> Model<PAGES> {
         let counter = executions.clone();
         builder.check(move || {
             counter.fetch_add(1, Ordering::Relaxed);
-            let world = Shared::new(World::new(&self.starts, self.windows, self.has_lives));
+            let Self {
+                starts,
+                windows,
+                has_lives,
+                room,
+                ..
+            } = &self;
+            let world = Shared::new(World::new(starts, *windows, *has_lives, *room));
             body(&world);
             world.check_at_rest();
         });

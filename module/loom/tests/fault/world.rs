@@ -21,6 +21,7 @@ use super::{
     lock::{Held, Lock},
     pages::{PageId, Pages},
     region::{Access, Object, Region},
+    room::Room,
     table::{Entry, Table},
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct World {
     /// What was in the slots first.
     firsts: Vec<Option<PageId>>,
     lives: Option<Lives>,
+    /// If there is a limit.
+    room: Option<Room>,
 }
 
 /// The regions as objects, in the models of their end.
@@ -77,7 +80,12 @@ pub(crate) fn position(page: usize) -> (usize, usize) {
 }
 
 impl World {
-    pub(crate) fn new(starts: &[Start], windows: usize, has_lives: bool) -> Self {
+    pub(crate) fn new(
+        starts: &[Start],
+        windows: usize,
+        has_lives: bool,
+        room: Option<usize>,
+    ) -> Self {
         let mut world = Self {
             regions: Vec::new(),
             ranges: Vec::new(),
@@ -90,6 +98,7 @@ impl World {
                 rcu: Lock::default(),
                 objects: starts.iter().map(|_| Object::new()).collect(),
             }),
+            room: room.map(Room::new),
         };
         for (page, start) in starts.iter().enumerate() {
             world.begin(page, *start);
@@ -250,6 +259,11 @@ impl World {
     /// A fault under the range lock: what is not allowed then is an error.
     pub(crate) fn fault_locked(&self, page: usize, access: Access) -> Result<(), Cause> {
         let _range = self.ranges[page].hold();
+        self.fault_beside_faults(page, access)
+    }
+
+    /// As before, if only faults have the range lock, who share it.
+    pub(crate) fn fault_beside_faults(&self, page: usize, access: Access) -> Result<(), Cause> {
         let seen = self.region(page).ok_or(Cause::NoRegion)?;
         seen.region.check(access)?;
         let table = &self.tables[0];
@@ -260,6 +274,16 @@ impl World {
             access,
             Way::Holds(seen),
         ))
+    }
+
+    /// Whether a page more would be too many.
+    pub(crate) fn is_full(&self) -> bool {
+        self.room.as_ref().is_some_and(Room::is_full)
+    }
+
+    /// Counts a page more, if it is not too many. Returns whether that was so.
+    pub(crate) fn try_add_one(&self) -> bool {
+        self.room.as_ref().is_none_or(Room::try_add_one)
     }
 
     /// The page that was there first has been discarded.
