@@ -136,9 +136,13 @@ impl Steps for Filling<'_> {
         if let Way::Holds(_) = self.way {
             return Ok(());
         }
-        if let (Some(seen), true) = (self.first, is_busted(Bug::CountInFreed)) {
-            let is_same = self.world.has_count(self.page, seen);
-            return is_same.then_some(()).ok_or(Cause::WriterActive);
+        if is_busted(Bug::CountInFreed) {
+            let seen = self.first.expect("a region was seen");
+            match self.world.has_count(self.page, seen) {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(Cause::WriterActive),
+                None => {}
+            }
         }
         let region = self.look()?.region;
         self.last = Some(region);

@@ -126,7 +126,7 @@ impl LockedLeaf<'_> {
         let present = self.leaf.present.load(Relaxed);
         let mut there = slots.filter(|slot| present & (1 << slot) != 0);
         let first = there.next()?;
-        Some((first, there.last().unwrap_or(first)))
+        Some((first, there.next_back().unwrap_or(first)))
     }
 
     /// Marks those that are not empty as about to be emptied, and returns their bounds.

@@ -147,10 +147,12 @@ impl World {
         lives.map_or(0, |lives| lives.objects[page].count())
     }
 
-    /// Whether the object that was seen counts no change. It may be gone.
+    /// Whether the object that was seen counts no change. It may be gone. None unless
+    /// regions are objects.
     #[track_caller]
-    pub(crate) fn has_count(&self, page: usize, seen: Seen) -> bool {
-        self.count(page) == seen.count
+    pub(crate) fn has_count(&self, page: usize, seen: Seen) -> Option<bool> {
+        self.lives.as_ref()?;
+        Some(self.count(page) == seen.count)
     }
 
     /// Puts another region there. A change has the pages.
