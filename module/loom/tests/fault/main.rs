@@ -8,8 +8,8 @@
 //! caches, memory that there is not. What is `Known` of a region, and of `Pages`,
 //! is for the assertions.
 //!
-//! Two threads are explored without bound, if that does not take long; others with
-//! at most `model::PREEMPTIONS` preemptions, unless `FAULTLINE_LONG` is set.
+//! Two threads are explored without bound, but for [`pairs`]; three with at most
+//! `model::PREEMPTIONS` preemptions, or a few more if `FAULTLINE_LONG` is set.
 //!
 //! In each execution, and when it has ended:
 //! - When a change has returned, no entry lets a CPU do what the regions forbid then,
@@ -34,6 +34,7 @@ mod lock;
 mod model;
 mod moving;
 mod pages;
+mod pairs;
 mod protect;
 mod region;
 mod replace;

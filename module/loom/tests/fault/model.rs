@@ -87,7 +87,8 @@ impl<const PAGES: usize> Model<PAGES> {
     }
 
     /// With at most [`PREEMPTIONS`], or [`MORE_PREEMPTIONS`] if `FAULTLINE_LONG` is
-    /// set. For three threads, which take many minutes without bound.
+    /// set. For three threads, which take many minutes without bound, and for many
+    /// models at once.
     pub(crate) fn bounded(self) -> Self {
         let preemptions = match std::env::var_os("FAULTLINE_LONG") {
             None => PREEMPTIONS,

@@ -7,7 +7,7 @@ use faultline_portable_loom::fault::Cause;
 use super::{
     leaf::LEAF_PAGES,
     model::{Model, EMPTY, FULL, HOLE, WRITTEN},
-    region::{Access, OTHER_FILE, RW},
+    region::{Access, OTHER, OTHER_FILE, RW},
 };
 
 /// The page is in its slot.
@@ -146,11 +146,16 @@ pub(crate) fn a_fault_that_outlives_the_region() {
 /// A region of another MAP comes to where the old one was.
 #[test]
 fn a_fault_in_flight_while_the_page_is_mapped_anew() {
-    for starts in [[FULL, EMPTY], [EMPTY, FULL], [EMPTY, EMPTY]] {
-        Model::of(starts).explore(|space| {
-            let change = space.spawn(|space| {
+    for (starts, new) in [
+        ([FULL, EMPTY], OTHER),
+        ([EMPTY, FULL], OTHER),
+        ([EMPTY, FULL], OTHER_FILE),
+        ([EMPTY, EMPTY], OTHER_FILE),
+    ] {
+        Model::of(starts).explore(move |space| {
+            let change = space.spawn(move |space| {
                 space.unmap(0..1);
-                space.insert(0..1, OTHER_FILE);
+                space.insert(0..1, new);
             });
             let _ = space.access(0, Access::Write);
             change.join();
