@@ -20,6 +20,7 @@
 //! - Entries are for what is in the slots, and no leaf stays empty.
 //! - A speculation has installed its entry, or was given up.
 
+mod access;
 mod beside;
 mod bugs;
 mod changes;
@@ -39,6 +40,7 @@ mod protect;
 mod region;
 mod replace;
 mod room;
+mod shared;
 mod table;
 mod unmap;
 mod world;

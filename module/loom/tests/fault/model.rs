@@ -11,7 +11,8 @@ use loom::model::Builder;
 
 use super::{
     region::{Access, Region, RW},
-    world::{Content, Shared, Start, World},
+    shared::Shared,
+    world::{Content, Start, World},
 };
 
 /// How often a thread of a bounded model is stopped where it could go on, at

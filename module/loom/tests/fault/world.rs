@@ -2,20 +2,12 @@
 
 //! A space of a few pages, and what must be true of it.
 
-use std::{
-    ops::{Deref, Range},
-    rc::Rc,
-};
+use std::ops::Range;
 
-use faultline_portable_loom::{
-    fault::{handle, Cause},
-    sync::{Acquire, AtomicWord, Release},
-};
-use loom::thread::{self, JoinHandle};
+use faultline_portable_loom::sync::{Acquire, AtomicWord, Release};
 
 use super::{
     directory::Directory,
-    filling::{Filling, Way},
     known::Known,
     leaf::LEAF_PAGES,
     lock::{Held, Lock},
@@ -30,10 +22,10 @@ pub(crate) struct World {
     /// loaded as by `rcu_dereference()`.
     regions: Vec<AtomicWord>,
     /// The range lock of each page.
-    ranges: Vec<Lock>,
+    pub(super) ranges: Vec<Lock>,
     pub(crate) directory: Directory,
     /// The page table of each window.
-    tables: Vec<Table>,
+    pub(super) tables: Vec<Table>,
     pub(crate) pages: Pages,
     known: Vec<Known>,
     /// What was in the slots first.
@@ -207,77 +199,6 @@ impl World {
         self.pages.discard(page);
     }
 
-    /// Makes an access, for which it takes a fault if need be. What comes in between
-    /// may forbid it.
-    pub(crate) fn access(&self, page: usize, access: Access) -> Result<(), Cause> {
-        self.access_by(0, page, access)
-    }
-
-    /// By another window than the first.
-    pub(crate) fn access_by(
-        &self,
-        window: usize,
-        page: usize,
-        access: Access,
-    ) -> Result<(), Cause> {
-        if !self.touch(window, page, access) {
-            self.speculate(window, page, access)?;
-            self.touch(window, page, access);
-        }
-        Ok(())
-    }
-
-    /// As `access`; if a speculation is given up, it falls back, and never fails for
-    /// a change that it meets.
-    pub(crate) fn access_surely(&self, page: usize, access: Access) -> Result<(), Cause> {
-        self.access(page, access).or_else(|_| {
-            self.fault_locked(page, access)?;
-            self.touch(0, page, access);
-            Ok(())
-        })
-    }
-
-    /// Makes the access, if the page table allows it. Returns whether it does.
-    fn touch(&self, window: usize, page: usize, access: Access) -> bool {
-        self.tables[window].walk(page, |entry| {
-            self.check(page, entry);
-            let allowed = entry.filter(|entry| entry.writable || access == Access::Read);
-            if let (Some(entry), Access::Write) = (allowed, access) {
-                self.pages.write(entry.page);
-            }
-            allowed.is_some()
-        })
-    }
-
-    /// A fault that speculates.
-    fn speculate(&self, window: usize, page: usize, access: Access) -> Result<(), Cause> {
-        let table = &self.tables[window];
-        let mut steps = Filling::new(self, table, page, access, Way::Speculates);
-        let result = handle(&mut steps);
-        assert_eq!(result.is_ok(), steps.is_installed(), "neither nor");
-        result
-    }
-
-    /// A fault under the range lock: what is not allowed then is an error.
-    pub(crate) fn fault_locked(&self, page: usize, access: Access) -> Result<(), Cause> {
-        let _range = self.ranges[page].hold();
-        self.fault_beside_faults(page, access)
-    }
-
-    /// As before, if only faults have the range lock, who share it.
-    pub(crate) fn fault_beside_faults(&self, page: usize, access: Access) -> Result<(), Cause> {
-        let seen = self.region(page).ok_or(Cause::NoRegion)?;
-        seen.region.check(access)?;
-        let table = &self.tables[0];
-        handle(&mut Filling::new(
-            self,
-            table,
-            page,
-            access,
-            Way::Holds(seen),
-        ))
-    }
-
     /// Whether a page more would be too many.
     pub(crate) fn is_full(&self) -> bool {
         self.room.as_ref().is_some_and(Room::is_full)
@@ -350,36 +271,5 @@ impl World {
                 self.pages.check_in(id, region);
             }
         }
-    }
-}
-
-/// A [`World`], for each thread that has it: to the compiler, loom's threads
-/// are one.
-pub(crate) struct Shared(Rc<World>);
-
-impl Shared {
-    pub(crate) fn new(world: World) -> Self {
-        Self(Rc::new(world))
-    }
-
-    /// Starts a thread.
-    pub(crate) fn spawn(&self, body: impl FnOnce(&World) + 'static) -> Thread {
-        let world = self.0.clone();
-        Thread(thread::spawn(move || body(&world)))
-    }
-}
-
-impl Deref for Shared {
-    type Target = World;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-pub(crate) struct Thread(JoinHandle<()>);
-
-impl Thread {
-    pub(crate) fn join(self) {
-        self.0.join().unwrap();
     }
 }
