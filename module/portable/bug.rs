@@ -42,6 +42,29 @@ pub enum Bug {
     NoBarrierAtPublish,
     /// A change may look for leaves before its stores are seen.
     NoBarrierBeforeLeaves,
+    /// A fault that finds no room does not look for the leaf again.
+    NoSecondLook,
+    /// A fault that fails leaves the leaf that it has made, empty.
+    KeepEmptyLeaf,
+    /// A fault commits without the leaf's lock.
+    NoLeafLock,
+    /// A fault fills a leaf that is not in the directory any more.
+    FillDeadLeaf,
+    /// A fault looks for changes in the region that it has seen first, which may
+    /// have been freed.
+    CountInFreed,
+    /// A fault does not get through beside a change of another page of the leaf.
+    LeafLeaves,
+    /// A change takes entries out of page tables before it passes the leaf.
+    ZapBeforePass,
+    /// A change empties slots before it takes their entries out of page tables.
+    EmptyBeforeZap,
+    /// A change empties slots too that were filled after it has passed the leaf.
+    EmptyYounger,
+    /// A change stores the regions after it has passed the leaves.
+    StoreLate,
+    /// A region is in use before the pages of another are out of its place.
+    ReplaceAtOnce,
 }
 
 impl Bug {
@@ -63,11 +86,23 @@ impl Bug {
         Self::NoMark,
     ];
 
-    /// Those of faults, and of changes beside them.
-    pub const OF_FAULTS: [Self; 4] = [
+    /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
+    /// are in the steps of the models.
+    pub const OF_FAULTS: [Self; 15] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
         Self::NoBarrierBeforeLeaves,
+        Self::NoSecondLook,
+        Self::KeepEmptyLeaf,
+        Self::NoLeafLock,
+        Self::FillDeadLeaf,
+        Self::CountInFreed,
+        Self::LeafLeaves,
+        Self::ZapBeforePass,
+        Self::EmptyBeforeZap,
+        Self::EmptyYounger,
+        Self::StoreLate,
+        Self::ReplaceAtOnce,
     ];
 }

@@ -203,7 +203,9 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
         if prepared.is_none() && steps.snapshot(seems_empty)? == Need::Page {
             prepared = Some(steps.prepare(seems_empty)?);
             // It may have been made meanwhile, with the page that found no room.
-            found = found.or_else(|| steps.find_leaf());
+            if !is_busted(Bug::NoSecondLook) {
+                found = found.or_else(|| steps.find_leaf());
+            }
         }
         let is_new = found.is_none();
         let leaf = match (found, &prepared) {
@@ -252,7 +254,9 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
             Ok(true) => return Ok(()),
             Ok(false) => drop(locked),
             Err(error) => {
-                steps.abort(&leaf, locked);
+                if !is_busted(Bug::KeepEmptyLeaf) {
+                    steps.abort(&leaf, locked);
+                }
                 return Err(error);
             }
         }

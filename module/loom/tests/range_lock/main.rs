@@ -12,6 +12,8 @@
 
 mod bugs;
 mod exclusion;
+#[path = "../shared/failure.rs"]
+mod failure;
 mod kill;
 mod trim;
 mod world;

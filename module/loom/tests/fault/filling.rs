@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The steps of a fault: what they do is what the driver's do.
+
+use std::rc::Rc;
+
+use faultline_portable_loom::{
+    bug::Bug,
+    fault::{Again, Cause, Need, Prepared, Refusal, Slot, Steps},
+    sync::is_busted,
+};
+
+use super::{
+    leaf::{Leaf, LockedLeaf},
+    pages::PageId,
+    region::{Access, Region},
+    table::Table,
+    world::{position, Seen, World},
+};
+
+/// How often a fault begins anew before it is given up.
+const TRIES: u32 = 3;
+
+/// What a fault knows of the region.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// What it sees.
+    Speculates,
+    /// All: it has the page's range lock.
+    Holds(Seen),
+}
+
+pub(crate) struct Filling<'w> {
+    world: &'w World,
+    /// Of the window.
+    table: &'w Table,
+    page: usize,
+    access: Access,
+    index: usize,
+    slot: usize,
+    way: Way,
+    /// What was seen of the region first, and last.
+    first: Option<Seen>,
+    last: Option<Region>,
+    tries: u32,
+    is_installed: bool,
+}
+
+impl<'w> Filling<'w> {
+    pub(crate) fn new(
+        world: &'w World,
+        table: &'w Table,
+        page: usize,
+        access: Access,
+        way: Way,
+    ) -> Self {
+        let (index, slot) = position(page);
+        Self {
+            world,
+            table,
+            page,
+            access,
+            index,
+            slot,
+            way,
+            first: None,
+            last: None,
+            tries: 0,
+            is_installed: false,
+        }
+    }
+
+    pub(crate) fn is_installed(&self) -> bool {
+        self.is_installed
+    }
+
+    fn look(&self) -> Result<Seen, Cause> {
+        let seen = self.world.region(self.page).ok_or(Cause::NoRegion)?;
+        seen.region.check(self.access)?;
+        Ok(seen)
+    }
+}
+
+impl Steps for Filling<'_> {
+    type Error = Cause;
+    type Page = PageId;
+    type Leaf = Rc<Leaf>;
+    type Locked<'l> = LockedLeaf<'l>;
+
+    fn find_leaf(&self) -> Option<Rc<Leaf>> {
+        self.world.directory.leaf(self.index)
+    }
+
+    fn seems_empty(&self, leaf: &Rc<Leaf>) -> bool {
+        !leaf.seems_present(self.slot)
+    }
+
+    fn snapshot(&mut self, seems_empty: bool) -> Result<Need, Cause> {
+        let seen = match self.way {
+            Way::Speculates => self.look()?,
+            Way::Holds(seen) => seen,
+        };
+        self.first = Some(seen);
+        self.last = Some(seen.region);
+        Ok(match seems_empty {
+            true => Need::Page,
+            false => Need::Slot,
+        })
+    }
+
+    fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<PageId>, Cause> {
+        if seems_empty && self.world.is_full() {
+            return match self.way {
+                Way::Speculates => Err(Cause::NoMemory),
+                Way::Holds(_) => Ok(Prepared::NoRoom),
+            };
+        }
+        let seen = self.first.ok_or(Cause::Raced)?;
+        let page = self.world.pages.make(seen.region.source);
+        Ok(Prepared::Page(page))
+    }
+
+    fn make_leaf(&self) -> Result<Rc<Leaf>, Cause> {
+        Ok(Rc::new(Leaf::new()))
+    }
+
+    fn publish<'l>(&self, leaf: &'l Rc<Leaf>) -> Result<Option<LockedLeaf<'l>>, Cause> {
+        Ok(self.world.directory.publish_locked(self.index, leaf))
+    }
+
+    fn lock<'l>(&self, leaf: &'l Rc<Leaf>) -> Result<Option<LockedLeaf<'l>>, Cause> {
+        Ok(leaf.lock_alive())
+    }
+
+    fn validate(&mut self, page: Option<&PageId>) -> Result<(), Cause> {
+        if let Way::Holds(_) = self.way {
+            return Ok(());
+        }
+        if is_busted(Bug::CountInFreed) {
+            let seen = self.first.expect("a region was seen");
+            match self.world.has_count(self.page, seen) {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(Cause::WriterActive),
+                None => {}
+            }
+        }
+        let region = self.look()?.region;
+        self.last = Some(region);
+        let is_its = page.is_none_or(|page| self.world.pages.get(*page).source == region.source);
+        is_its.then_some(()).ok_or(Cause::Stale)
+    }
+
+    fn slot(&self, locked: &LockedLeaf<'_>) -> Slot {
+        locked.slot(self.slot)
+    }
+
+    fn commit(&mut self, leaf: &mut LockedLeaf<'_>, page: Option<PageId>) -> Result<(), Cause> {
+        let region = self.last.expect("a region was seen");
+        if let (Some(page), Slot::Empty) = (page, leaf.slot(self.slot)) {
+            if !self.world.try_add_one() {
+                return Err(Cause::NoMemory);
+            }
+            self.world.pages.belongs_to(page, region);
+            leaf.fill(self.slot, page);
+        }
+        let own = leaf.get(self.slot).expect("the slot is full");
+        self.world.pages.check_in(own, region);
+        let entry = self.table.install(self.page, own, self.access);
+        self.world.check(self.page, Some(entry));
+        self.is_installed = true;
+        Ok(())
+    }
+
+    fn abort(&self, leaf: &Rc<Leaf>, mut locked: LockedLeaf<'_>) {
+        let directory = &self.world.directory;
+        directory.bury_if_empty(self.index, leaf, &mut locked);
+    }
+
+    fn again(&mut self, why: Again) -> Result<(), Cause> {
+        self.tries += 1;
+        match why {
+            _ if self.tries < TRIES => Ok(()),
+            Again::Detached => Err(Cause::Detached),
+            Again::Raced => Err(Cause::Raced),
+        }
+    }
+
+    fn refused(&self, why: Refusal) -> Cause {
+        match why {
+            Refusal::NoRoom => Cause::NoMemory,
+            Refusal::Leaving => Cause::WriterActive,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a model says when it fails.
+
+use std::panic::{catch_unwind, set_hook, take_hook};
+use std::{cell::Cell, sync::Once};
+
+use faultline_portable_loom::{bug::Bug, sync::bust};
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Every one of `bugs` must make its model fail.
+pub(crate) fn all_are_caught(bugs: &[Bug], model_of: fn(Bug) -> fn()) {
+    let mut missed = Vec::new();
+    for &bug in bugs {
+        bust(Some(bug));
+        let said = failure(model_of(bug));
+        bust(None);
+        match said {
+            Some(text) => println!("{bug:?}: {}", text.lines().next().unwrap_or_default()),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// What a model says that fails, if it does. Nothing is printed.
+fn failure(model: fn()) -> Option<String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = take_hook();
+        set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                loud(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(model);
+    QUIET.set(false);
+    result
+        .err()
+        .map(|payload| match payload.downcast_ref::<String>() {
+            Some(text) => text.clone(),
+            None => (*payload.downcast_ref::<&str>().unwrap_or(&"?")).to_owned(),
+        })
+}
