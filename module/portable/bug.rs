@@ -65,6 +65,8 @@ pub enum Bug {
     StoreLate,
     /// A region is in use before the pages of another are out of its place.
     ReplaceAtOnce,
+    /// A move has no place for a page that came when it had looked which there are.
+    NoLateLeaf,
 }
 
 impl Bug {
@@ -88,7 +90,7 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 15] = [
+    pub const OF_FAULTS: [Self; 16] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
@@ -104,5 +106,6 @@ impl Bug {
         Self::EmptyYounger,
         Self::StoreLate,
         Self::ReplaceAtOnce,
+        Self::NoLateLeaf,
     ];
 }

@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 15] = [
+const BY_TEST: [(&str, &str); 20] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -33,6 +33,11 @@ const BY_TEST: [(&str, &str); 15] = [
     ),
     ("skip_zap", "fault.access_after_unmap_is_sigbus"),
     ("skip_revoke", "protect.downgrade_reaches_every_window"),
+    ("skip_validation", "interleave.unmap_overtakes_a_fault"),
+    ("zap_before_pass", "interleave.unmap_waits_for_a_commit"),
+    ("skip_pending", "interleave.fault_meets_a_replacement"),
+    ("skip_leaving", "interleave.fault_meets_a_discard"),
+    ("skip_late", "interleave.fault_during_a_move_is_moved_along"),
     ("skip_zero", "fault.content_does_not_survive_unmap_and_map"),
     ("lose_move", "remap.move_takes_the_contents_along"),
     ("protect_discards", "protect.none_keeps_contents"),

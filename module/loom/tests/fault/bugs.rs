@@ -4,7 +4,7 @@
 
 use faultline_portable_loom::bug::Bug;
 
-use super::{beside, discard, failure::all_are_caught, protect, replace, unmap};
+use super::{beside, discard, failure::all_are_caught, moving, protect, replace, unmap};
 
 /// The model that catches a bug.
 fn model_of(bug: Bug) -> fn() {
@@ -24,6 +24,7 @@ fn model_of(bug: Bug) -> fn() {
         Bug::EmptyYounger => discard::a_fault_that_fills_a_slot_between_others,
         Bug::StoreLate => protect::an_upgrade,
         Bug::ReplaceAtOnce => replace::a_fault_on_a_page_that_is_there,
+        Bug::NoLateLeaf => moving::a_fault_that_fills_the_slot,
         other => unreachable!("{other:?} is none of faults"),
     }
 }

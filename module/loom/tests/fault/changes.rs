@@ -95,16 +95,20 @@ impl World {
     }
 
     /// A REMAP of one page, in place of what is there. What gets ready for it goes by
-    /// what the slot has before the region is removed.
+    /// what the slot has before the region is removed, and then by what has come since.
     pub(crate) fn move_page(&self, from: usize, to: usize) {
         self.change([from, to], || {
             let moved = self.region(from).expect("a region").region;
-            let target = self.reserve(from, to);
+            let mut target = self.reserve(from, to);
             if self.region(to).is_some() {
                 self.store([to], None);
                 self.discard_pages(to..to + 1);
             }
             self.store([from], None);
+            // Now no page is added any more.
+            if target.is_none() && !is_busted(Bug::NoLateLeaf) {
+                target = self.reserve(from, to);
+            }
             self.take(from).into_iter().for_each(|page| {
                 if let Some(target) = &target {
                     target.lock().fill(position(to).1, page);

@@ -132,7 +132,7 @@ impl Steps for Filling<'_> {
         Ok(leaf.lock_alive())
     }
 
-    fn validate(&mut self, page: Option<&PageId>) -> Result<(), Cause> {
+    fn validate(&mut self, page: Option<&mut PageId>) -> Result<(), Cause> {
         if let Way::Holds(_) = self.way {
             return Ok(());
         }
