@@ -58,6 +58,16 @@ bool faultline_signal_pending_state(unsigned int state)
 	return signal_pending_state(state, current);
 }
 
+void faultline_rcuwait_init(struct rcuwait *wait)
+{
+	rcuwait_init(wait);
+}
+
+void faultline_prepare_to_rcuwait(struct rcuwait *wait)
+{
+	prepare_to_rcuwait(wait);
+}
+
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
 				struct lock_class_key *key)
 {

@@ -14,6 +14,7 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
+#include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
@@ -34,6 +35,10 @@ void faultline_preempt_enable(void);
 /* Sleeping */
 void faultline_set_current_state(unsigned int state);
 bool faultline_signal_pending_state(unsigned int state);
+
+/* rcuwait_init(), prepare_to_rcuwait() */
+void faultline_rcuwait_init(struct rcuwait *wait);
+void faultline_prepare_to_rcuwait(struct rcuwait *wait);
 
 /* A lock that lockdep does not know by itself: rwsem_acquire() and friends. */
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
