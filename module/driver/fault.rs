@@ -8,6 +8,7 @@ use super::{
     backing::{NewPage, Source},
     directory::{position, Leaf, LockedLeaf, SpacePage},
     mistake::Mistake,
+    region::Region,
     space::Space,
     stats::Counter,
 };
@@ -118,21 +119,32 @@ impl Space {
     /// No region of the page changes while the fault is handled.
     fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
         let page = fault.pgoff() as u64;
+        if let Some(region) = self.lock.try_read_region(&self.regions, page) {
+            self.stats.count(Counter::FaultRegionLocked);
+            let source = source_of(&region, page, access)?;
+            return self.handle_source(fault, source, access);
+        }
         self.lock
             .read_page(page, || self.handle_page(fault, access))
             .unwrap_or(Err(Failure::Killed))
     }
 
     fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let page = fault.pgoff();
+        let page = fault.pgoff() as u64;
         let source = self
             .regions
-            .at(page as u64, |region| {
-                let allowed = region.attributes.protection.allows(access);
-                allowed.then(|| region.attributes.backing.source(page as u64))
-            })
-            .ok_or(Failure::NoRegion)?
-            .ok_or(Failure::Denied)?;
+            .at(page, |region| source_of(region, page, access));
+        self.handle_source(fault, source.ok_or(Failure::NoRegion)??, access)
+    }
+
+    /// The page comes from `source`, as its region says.
+    fn handle_source(
+        &self,
+        fault: &mut VmFault<'_>,
+        source: Source,
+        access: Access,
+    ) -> Result<(), Failure> {
+        let page = fault.pgoff();
         #[cfg(faultline_test_hooks)]
         super::space::delay(crate::kern::param::delay_fault_ms());
         self.fill_page(page, &source, access, |page| insert(fault, page, access))
@@ -247,6 +259,14 @@ impl Space {
             }
         }
     }
+}
+
+/// Where `page` of `region` comes from, if it allows the access.
+fn source_of(region: &Region, page: u64, access: Access) -> Result<Source, Failure> {
+    let allowed = region.attributes.protection.allows(access);
+    allowed
+        .then(|| region.attributes.backing.source(page))
+        .ok_or(Failure::Denied)
 }
 
 /// Maps `page`. The caller holds the commit lock of its leaf.

@@ -12,12 +12,22 @@ use crate::kern::{param, uapi};
 pub(crate) enum Policy {
     /// One reader/writer semaphore per space: faults read, changes write.
     Global = uapi::FAULTLINE_POLICY_GLOBAL,
+    /// As `Global`, with a lock for each region, which faults try first.
+    Region = uapi::FAULTLINE_POLICY_REGION,
     /// A range lock: faults read one page, changes write theirs.
     Range = uapi::FAULTLINE_POLICY_RANGE,
 }
 
+/// What locks of a space a policy uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    Global,
+    Region,
+    Range,
+}
+
 impl Policy {
-    const ALL: [Self; 2] = [Self::Global, Self::Range];
+    const ALL: [Self; 3] = [Self::Global, Self::Region, Self::Range];
 
     /// The policy that new spaces get, by the module's parameter. `EINVAL` if
     /// there is none of that name.
@@ -31,7 +41,17 @@ impl Policy {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Global => "global",
+            Self::Region => "region",
             Self::Range => "range",
+        }
+    }
+
+    /// The locks that it uses.
+    pub(crate) fn locking(self) -> Locking {
+        match self {
+            Self::Global => Locking::Global,
+            Self::Region => Locking::Region,
+            Self::Range => Locking::Range,
         }
     }
 }
@@ -42,6 +62,7 @@ impl TryFrom<u32> for Policy {
     fn try_from(raw: u32) -> Result<Self> {
         match raw {
             uapi::FAULTLINE_POLICY_GLOBAL => Ok(Self::Global),
+            uapi::FAULTLINE_POLICY_REGION => Ok(Self::Region),
             uapi::FAULTLINE_POLICY_RANGE => Ok(Self::Range),
             _ => Err(EINVAL),
         }

@@ -16,7 +16,13 @@ use super::{
     backing::Backing,
     live::{self, Live},
 };
-use crate::{kern::rcu_arc::RcuArc, portable::protection::Protection};
+use crate::{
+    kern::{
+        lock_set::{Member, MemberLock},
+        rcu_arc::RcuArc,
+    },
+    portable::protection::Protection,
+};
 
 /// What the pages of a region have in common.
 #[derive(Clone, PartialEq)]
@@ -51,6 +57,8 @@ pub(crate) struct Region {
     pub(crate) attributes: Attributes,
     /// Never used twice while the module is loaded.
     pub(crate) generation: u64,
+    /// Used by one policy only: see `SpaceLock`.
+    lock: MemberLock,
     _live: Live<{ live::REGION }>,
 }
 
@@ -63,8 +71,15 @@ impl Region {
             attributes,
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
+            lock: MemberLock::new(),
             _live: Live::new(),
         };
         Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+impl Member for Region {
+    fn lock(&self) -> &MemberLock {
+        &self.lock
     }
 }

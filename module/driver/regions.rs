@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     kern::{
+        lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
         rcu_maple::{Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError},
+        sync::Sleep,
     },
     portable::{
         interval::Interval,
@@ -37,6 +39,9 @@ use crate::{
 pub(crate) struct Regions {
     #[pin]
     tree: RcuMaple<Region>,
+    /// What the locks of single regions have in common.
+    #[pin]
+    locks: LockSet,
     /// How many there may be.
     limit: Atomic<usize>,
     /// How many of these changes under way have for themselves: the sum of what
@@ -122,6 +127,7 @@ impl Regions {
     pub(crate) fn new(limit: u64) -> impl PinInit<Self> {
         pin_init!(Self {
             tree <- RcuMaple::new(c_str!("Regions::tree"), static_lock_class!()),
+            locks <- LockSet::new(c_str!("Regions::locks"), static_lock_class!()),
             limit: Atomic::new(limit as usize),
             reserved: Atomic::new(0),
         })
@@ -148,6 +154,39 @@ impl Regions {
                 Err(other) => now = other,
             }
         }
+    }
+
+    /// Locks the region of `page` for reading, unless there is none, or not `still`,
+    /// or a change has locked it. Does not sleep. See [`RcuMaple::try_read`].
+    pub(crate) fn try_read(
+        &self,
+        page: u64,
+        still: impl Fn() -> bool,
+    ) -> Option<ReadGuard<'_, Region>> {
+        self.tree.try_read(page as usize, &self.locks, still)
+    }
+
+    /// Locks all regions of `ranges` for writing, and those that are stored or joined
+    /// from here on, until what is returned is dropped: waits for who has locked one
+    /// of them for reading. The caller sees to it that there is no other change.
+    /// `EINTR`. May sleep.
+    pub(crate) fn write(&self, ranges: impl Iterator<Item = Interval>) -> Result<Change<'_>> {
+        let change = self.locks.begin();
+        for range in ranges {
+            let mut rest = Some(range);
+            while let Some((first, last)) = rest.map(indices) {
+                // Not with the tree locked: REMAP looks at it without any other lock.
+                let found = self.tree.lock().find_object(first, last);
+                rest = match found {
+                    Some((last, region)) => {
+                        self.locks.write(region.lock(), Sleep::Killable)?;
+                        range.above(last as u64 + 1)
+                    }
+                    None => None,
+                };
+            }
+        }
+        Ok(change)
     }
 
     /// A change that has not begun.
@@ -271,7 +310,8 @@ impl Regions {
             {
                 return Ok(None);
             }
-            store_joined(tree, range, new, allowance, removed).map(Some)
+            self.store_joined(tree, range, new, allowance, removed)
+                .map(Some)
         });
         end.map(|end| end.is_some())
     }
@@ -299,7 +339,8 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store_joined(tree, run, new, allowance, removed).map(Some)
+            self.store_joined(tree, run, new, allowance, removed)
+                .map(Some)
         });
         end?.ok_or(ENOMEM)
     }
@@ -341,30 +382,37 @@ impl Regions {
         }
         Err(ENOMEM)
     }
-}
 
-/// Stores `new` in `run`, and as far as its like reaches beside it.
-fn store_joined(
-    tree: &mut Locked<'_, Region>,
-    run: Interval,
-    new: &RcuArc<Region>,
-    allowance: Allowance,
-    removed: &mut Removed<Region>,
-) -> Result<u64, StoreError> {
-    let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
-        let below = below.map(|entry| piece(interval(&entry), entry.value));
-        let above = above.map(|entry| piece(interval(&entry), entry.value));
-        match Mistake::SkipJoin.is_made() {
-            true => indices(run),
-            false => indices(plan::joined(
-                &piece(run, new),
-                below.as_ref(),
-                above.as_ref(),
-            )),
-        }
-    };
-    let last = tree.store(indices(run), Some(new), join, allowance, removed)?;
-    Ok(last as u64 + 1)
+    /// Stores `new` in `run`, and as far as its like reaches beside it.
+    fn store_joined(
+        &self,
+        tree: &mut Locked<'_, Region>,
+        run: Interval,
+        new: &RcuArc<Region>,
+        allowance: Allowance,
+        removed: &mut Removed<Region>,
+    ) -> Result<u64, StoreError> {
+        self.locks.write_new(new.lock());
+        let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
+            let [low, high] = [&below, &above].map(|entry| {
+                let entry = entry.as_ref()?;
+                Some(piece(interval(entry), entry.value))
+            });
+            let joined = match Mistake::SkipJoin.is_made() {
+                true => run,
+                false => plan::joined(&piece(run, new), low.as_ref(), high.as_ref()),
+            };
+            for entry in [below, above].into_iter().flatten() {
+                if joined.intersect(interval(&entry)).is_some() {
+                    // What is in the run is locked already. Never fails, as it cannot be killed.
+                    let _ = self.locks.write(entry.value.lock(), Sleep::Uninterruptible);
+                }
+            }
+            indices(joined)
+        };
+        let last = tree.store(indices(run), Some(new), join, allowance, removed)?;
+        Ok(last as u64 + 1)
+    }
 }
 
 /// The first and the last.

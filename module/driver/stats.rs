@@ -48,6 +48,7 @@ counters! {
     Remaps => remaps,
     Advises => advises,
     PagesMoved => pages_moved,
+    FaultRegionLocked => fault_region_locked,
 }
 
 /// Per-CPU counters of a space.

@@ -35,7 +35,7 @@ u64 faultline_param_max_regions(void)
 
 static char *policy = "global";
 module_param(policy, charp, 0444);
-MODULE_PARM_DESC(policy, "Locking policy of new spaces: global or range");
+MODULE_PARM_DESC(policy, "Locking policy of new spaces: global, region or range");
 
 const char *faultline_param_policy(void)
 {

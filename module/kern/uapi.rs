@@ -48,7 +48,7 @@ plain_bytes! {
     faultline_query: 48, now 48;
     faultline_policy: 8, now 8;
     faultline_limit: 8, now 16;
-    faultline_stats: 144, now 200;
+    faultline_stats: 144, now 432;
     faultline_protect: 24, now 24;
     faultline_remap: 40, now 40;
     faultline_advise: 24, now 24;
