@@ -41,12 +41,15 @@ enum Failure {
     NoPage,
     /// The file could not be read.
     Io,
+    /// The file has to be read first, with nothing held: the fault is made again.
+    NotCached,
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::BeyondEnd => Self::NoPage,
+            ReadError::NotCached => Self::NotCached,
             ReadError::NoMemory => Self::NoMemory,
             ReadError::Killed => Self::Killed,
             ReadError::Failed => Self::Io,
@@ -72,6 +75,8 @@ impl Failure {
             Self::TableGone => (VmFaultResult::NOPAGE, Counter::FaultAgain),
             Self::NoPage => (VmFaultResult::SIGBUS, Counter::FaultNoPage),
             Self::Io => (VmFaultResult::SIGBUS, Counter::FaultIo),
+            // What `VmFault::retry_behind_read` says is returned instead.
+            Self::NotCached => (VmFaultResult::NOPAGE, Counter::FaultRetried),
         }
     }
 }
@@ -145,9 +150,18 @@ impl Space {
         access: Access,
     ) -> Result<(), Failure> {
         let page = fault.pgoff();
+        // The policy does not change: the caller holds the space's lock, or the region's.
+        let source = match self.lock.policy().retries() && fault.may_retry() {
+            true => source.without_reading(),
+            false => source,
+        };
         #[cfg(faultline_test_hooks)]
         super::space::delay(crate::kern::param::delay_fault_ms());
-        self.fill_page(page, &source, access, |page| insert(fault, page, access))
+        let filled = self.fill_page(page, &source, access, |page| insert(fault, page, access));
+        if let Err(Failure::NotCached) = filled {
+            source.read_and_retry(fault);
+        }
+        filled
     }
 
     /// Brings `page`, which the caller has locked, into the space, but into no page

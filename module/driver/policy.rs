@@ -46,6 +46,12 @@ impl Policy {
         }
     }
 
+    /// Whether a fault that has to read a file holds nothing meanwhile, and then is made
+    /// again by the core.
+    pub(crate) fn retries(self) -> bool {
+        matches!(self, Self::Global | Self::Region)
+    }
+
     /// The locks that it uses.
     pub(crate) fn locking(self) -> Locking {
         match self {

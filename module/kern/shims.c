@@ -483,6 +483,11 @@ struct page *faultline_read_page(struct file *file, pgoff_t index)
 	return ERR_PTR(error == -EEXIST || error > 0 ? -EINTR : error);
 }
 
+void faultline_release_fault_lock(struct vm_fault *vmf)
+{
+	release_fault_lock(vmf);
+}
+
 void faultline_module_get(void)
 {
 	__module_get(THIS_MODULE);

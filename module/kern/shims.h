@@ -169,6 +169,9 @@ void faultline_readahead(struct file *file, pgoff_t index);
 int faultline_invalidate_lock_shared_killable(struct address_space *mapping);
 void faultline_invalidate_unlock_shared(struct address_space *mapping);
 
+/* release_fault_lock() */
+void faultline_release_fault_lock(struct vm_fault *vmf);
+
 /* __module_get(THIS_MODULE): it must not have gone */
 void faultline_module_get(void);
 void faultline_module_put(void);
