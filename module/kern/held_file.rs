@@ -263,6 +263,10 @@ impl HeldFile {
 
     /// Every wait for the page ends with a fatal signal.
     fn read_page(&self, index: usize) -> Result<Option<PageRef>> {
+        #[cfg(faultline_test_hooks)]
+        kernel::time::delay::fsleep(kernel::time::Delta::from_millis(
+            super::param::delay_read_ms().into(),
+        ));
         // SAFETY: By the type invariants. It takes the lock below itself.
         unsafe { bindings::faultline_readahead(self.as_ptr(), index) };
         // SAFETY: By the type invariants.

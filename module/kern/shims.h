@@ -188,6 +188,7 @@ const char *faultline_param_busted(void);
 unsigned int faultline_param_delay_unmap_ms(void);
 unsigned int faultline_param_delay_discard_ms(void);
 unsigned int faultline_param_delay_fault_ms(void);
+unsigned int faultline_param_delay_read_ms(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

@@ -27,8 +27,10 @@ mod private;
 mod protect;
 mod query;
 mod races;
+mod region;
 mod relocate;
 mod resize;
+mod retry;
 mod seal;
 mod self_argument;
 mod share;
@@ -51,7 +53,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 42] = [
+    let groups: [&[&[Test]]; 44] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -88,6 +90,8 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[self_argument::TESTS],
         &[signal::TESTS, signal::WITH_HOOKS],
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
+        &[region::TESTS, region::WITH_HOOKS],
+        &[retry::TESTS, retry::WITH_HOOKS],
         &[tracing::TESTS],
         &[lifetime::TESTS],
         &[concurrency::TESTS],
