@@ -16,6 +16,8 @@ pub(crate) enum Mistake {
     SkipZap,
     /// C2: PROTECT leaves entries that may be written.
     SkipRevoke,
+    /// C2: changes do not lock regions under `region`.
+    SkipRegion,
     /// C4: fresh pages keep what was in them.
     SkipZero,
     /// C5: pages do not move with their regions.
@@ -24,6 +26,8 @@ pub(crate) enum Mistake {
     ProtectDiscards,
     /// C6: a killed fault is to be made again.
     RetryKilled,
+    /// C6: faults ask for a retry under each policy.
+    RetryAlways,
     /// C7: holes are not looked for.
     SkipCover,
     /// C7: what a change will need is not reserved.
@@ -60,10 +64,12 @@ impl Mistake {
             Self::KeepAll => c"keep_all",
             Self::SkipZap => c"skip_zap",
             Self::SkipRevoke => c"skip_revoke",
+            Self::SkipRegion => c"skip_region",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
             Self::ProtectDiscards => c"protect_discards",
             Self::RetryKilled => c"retry_killed",
+            Self::RetryAlways => c"retry_always",
             Self::SkipCover => c"skip_cover",
             Self::SkipRoom => c"skip_room",
             Self::LeakRegion => c"leak_region",

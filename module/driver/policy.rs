@@ -4,6 +4,7 @@
 
 use kernel::prelude::*;
 
+use super::mistake::Mistake;
 use crate::kern::{param, uapi};
 
 /// A locking policy of a space.
@@ -49,7 +50,7 @@ impl Policy {
     /// Whether a fault that has to read a file holds nothing meanwhile, and then is made
     /// again by the core.
     pub(crate) fn retries(self) -> bool {
-        matches!(self, Self::Global | Self::Region)
+        matches!(self, Self::Global | Self::Region) || Mistake::RetryAlways.is_made()
     }
 
     /// The locks that it uses.

@@ -62,6 +62,9 @@ pub(crate) struct Region {
     _live: Live<{ live::REGION }>,
 }
 
+// With what `RcuArc` adds, it stays below 256 bytes.
+const _: () = assert!(core::mem::size_of::<Region>() < 256 - 32);
+
 static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
 
 impl Region {

@@ -10,7 +10,7 @@ use super::signal::{DELAY, SOON, Victim, during_unmap_in};
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
-use crate::selftest::state::{Arena, PAGE, at, bytes};
+use crate::selftest::state::{Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::kmodule;
 use crate::selftest::sys::memory::Board;
 use crate::selftest::sys::process::{Child, End};
@@ -27,6 +27,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "region":
 pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "region":
     change_lets_a_fault_in_another_region_pass,
     change_lets_no_fault_in_its_region_pass,
+    change_lets_no_fault_in_what_it_makes_pass,
     change_waits_for_a_fault_in_its_region,
     change_does_not_wait_for_a_fault_in_another,
     dontneed_waits_for_a_fault_in_its_region,
@@ -169,6 +170,30 @@ fn change_lets_no_fault_in_its_region_pass() -> Outcome {
         ensure_eq!(locked(arena)?, before + 1, "behind the change");
         Ok(())
     })
+}
+
+/// A replacing MAP has made its region before it takes the old pages out.
+fn change_lets_no_fault_in_what_it_makes_pass() -> Outcome {
+    let arena = arena(2)?;
+    arena.stamp(0, 2, 50)?;
+    // No entries yet.
+    let view = window(&arena.space, BASE, 2)?;
+    kmodule::set_parameter("delay_discard_ms", "1500")?;
+    let outcome = thread::scope(|scope| {
+        let map = scope.spawn(|| arena.remap(0, 2, RW));
+        thread::sleep(Duration::from_millis(500));
+        ensure!(!map.is_finished(), "the MAP was not delayed");
+        let start = Instant::now();
+        let seen = view.load(0);
+        let took = start.elapsed();
+        ensure!(took >= LEFT, "the fault took only {took:?}");
+        map.join()
+            .unwrap_or_else(|_| Err(Stop::fail("the mapping thread panicked")))?;
+        reads(seen, 0, "page mapped anew")
+    });
+    kmodule::set_parameter("delay_discard_ms", "0")?;
+    outcome?;
+    must_add_up(&arena.space)
 }
 
 /// How long a fault that has found its region stays, and how much of that is left at
