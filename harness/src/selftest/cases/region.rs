@@ -31,7 +31,7 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "reg
     change_waits_for_a_fault_in_its_region,
     change_does_not_wait_for_a_fault_in_another,
     dontneed_waits_for_a_fault_in_its_region,
-    move_waits_for_a_fault_in_what_it_replaces,
+    move_waits_for_a_fault_in_what_it_cuts,
     map_waits_for_a_fault_in_a_region_that_it_joins,
     map_does_not_wait_for_a_fault_in_one_that_it_does_not_join,
     policy_waits_for_a_fault_in_a_region,
@@ -201,7 +201,8 @@ fn change_lets_no_fault_in_what_it_makes_pass() -> Outcome {
 const STAY: Duration = Duration::from_millis(2500);
 const LEFT: Duration = Duration::from_millis(1500);
 
-/// Calls `call` while a fault on page 0 has the lock of its region.
+/// Calls `call` while a fault on page 0 has the lock of its region. (It is not to take
+/// that page away: the access might come too late, and fault again.)
 fn beside_fault(arena: &Arena, expected: Victim, call: impl FnOnce(&Arena) -> Outcome) -> Outcome {
     kmodule::set_parameter("delay_fault_ms", &STAY.as_millis().to_string())?;
     let outcome = thread::scope(|scope| {
@@ -243,18 +244,16 @@ fn change_does_not_wait_for_a_fault_in_another() -> Outcome {
 fn dontneed_waits_for_a_fault_in_its_region() -> Outcome {
     let arena = arena(4)?;
     beside_fault(&arena, Victim::Waits, |arena| {
-        Ok(arena.advise(0, 1, Advice::DontNeed)?)
+        Ok(arena.advise(2, 1, Advice::DontNeed)?)
     })?;
-    ensure_eq!(arena.space.stats()?.pages, 0, "pages");
-    Ok(())
+    reads(arena.window.load(0), 7, "stored meanwhile")
 }
 
-fn move_waits_for_a_fault_in_what_it_replaces() -> Outcome {
+fn move_waits_for_a_fault_in_what_it_cuts() -> Outcome {
     let arena = arena(4)?;
     arena.remap(100, 1, RW)?;
-    beside_fault(&arena, Victim::Waits, |arena| arena.shift(100, 1, 0))?;
-    ensure_eq!(arena.space.stats()?.pages, 0, "pages");
-    Ok(())
+    beside_fault(&arena, Victim::Waits, |arena| arena.shift(100, 1, 2))?;
+    reads(arena.window.load(0), 7, "stored meanwhile")
 }
 
 /// MAP of pages 2 and 3, behind the region of the fault.
