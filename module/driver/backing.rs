@@ -18,9 +18,10 @@ use super::directory::SpacePage;
 use crate::{
     kern::{
         frozen::{FrozenMemfd, Hold, Unheld, Writing},
-        held_file::{HeldFile, ReadError, Want},
+        held_file::{HeldFile, ReadError, Reading, Want},
         page_ref::{FreshPage, PageRef},
         uapi,
+        vm_ops::VmFault,
     },
     portable::{
         fault::Cause,
@@ -209,7 +210,7 @@ impl Backing {
         match self {
             Self::Anon => Source::Zero,
             Self::Shared { memfd, .. } => Source::Shared(memfd.memfd().clone(), index),
-            Self::Private { file, .. } => Source::Private(file.clone(), index),
+            Self::Private { file, .. } => Source::Private(file.clone(), index, Reading::Allowed),
         }
     }
 
@@ -313,7 +314,7 @@ pub(crate) enum Source {
     /// A page of a memfd.
     Shared(Arc<FrozenMemfd>, u64),
     /// A copy of a page of a file.
-    Private(Arc<HeldFile>, u64),
+    Private(Arc<HeldFile>, u64, Reading),
 }
 
 /// A page for a slot.
@@ -378,6 +379,21 @@ impl Source {
         matches!(self, Self::Shared(..))
     }
 
+    /// The same, which says `NotCached` rather than read a file.
+    pub(crate) fn without_reading(self) -> Self {
+        match self {
+            Self::Private(file, index, _) => Self::Private(file, index, Reading::Refused),
+            other => other,
+        }
+    }
+
+    /// Has the fault made again when what was `NotCached` is read.
+    pub(crate) fn read_and_retry(self, fault: &mut VmFault<'_>) {
+        if let Self::Private(file, index, _) = self {
+            fault.retry_behind_read(file, index);
+        }
+    }
+
     /// The page, which `access` can be made to. May sleep and do I/O: the
     /// caller has locked the page in the space, so that its region stays, but
     /// no leaf. Charged to the memory cgroup.
@@ -389,8 +405,8 @@ impl Source {
             Self::Shared(memfd, index) => {
                 memfd.page(*index, want(access)).map(NewPage::Cached)
             }
-            Self::Private(file, index) => file
-                .copy_page(*index)
+            Self::Private(file, index, reading) => file
+                .copy_page(*index, *reading)
                 .map(|page| NewPage::Own(SpacePage::new(page))),
         }
     }

@@ -15,6 +15,7 @@ use super::{
     locked::Locked,
     mistake::Mistake,
     point::Point,
+    region::Region,
     space::Space,
     speculative::Speculative,
     stats::Counter,
@@ -51,12 +52,15 @@ pub(super) enum Failure {
     NoPage,
     /// The file could not be read.
     Io,
+    /// The file has to be read first, with nothing held: the fault is made again.
+    NotCached,
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::BeyondEnd => Self::NoPage,
+            ReadError::NotCached => Self::NotCached,
             ReadError::NoMemory => Self::NoMemory,
             ReadError::Killed => Self::Killed,
             ReadError::Failed => Self::Io,
@@ -82,6 +86,8 @@ impl Failure {
             Self::TableGone => (VmFaultResult::NOPAGE, Counter::FaultAgain),
             Self::NoPage => (VmFaultResult::SIGBUS, Counter::FaultNoPage),
             Self::Io => (VmFaultResult::SIGBUS, Counter::FaultIo),
+            // What `VmFault::retry_behind_read` says is returned instead.
+            Self::NotCached => (VmFaultResult::NOPAGE, Counter::FaultRetried),
         }
     }
 
@@ -103,7 +109,7 @@ impl Failure {
             Self::Limit | Self::NoMemory => Cause::NoMemory,
             Self::Killed => Cause::LeafBusy,
             Self::TableGone => Cause::Raced,
-            Self::NoPage | Self::Io => Cause::NotCached,
+            Self::NoPage | Self::Io | Self::NotCached => Cause::NotCached,
         }
     }
 }
@@ -166,29 +172,49 @@ impl Space {
     /// No region of the page changes while the fault is handled.
     fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
         let page = fault.pgoff() as u64;
+        if let Some(region) = self.lock.try_read_region(&self.regions, page) {
+            self.stats.count(Counter::FaultRegionLocked);
+            let source = source_of(&region, page, access)?;
+            return self.handle_source(fault, source, access);
+        }
         self.lock
             .read_page(page, || self.handle_page(fault, access))
             .unwrap_or(Err(Failure::Killed))
     }
 
     fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
-        let page = fault.pgoff();
+        let page = fault.pgoff() as u64;
         let source = self
             .regions
-            .at(page as u64, |region| {
-                let allowed = region.attributes.protection.allows(access);
-                allowed.then(|| region.attributes.backing.source(page as u64))
-            })
-            .ok_or(Failure::NoRegion)?
-            .ok_or(Failure::Denied)?;
+            .at(page, |region| source_of(region, page, access));
+        self.handle_source(fault, source.ok_or(Failure::NoRegion)??, access)
+    }
+
+    /// The page comes from `source`, as its region says.
+    fn handle_source(
+        &self,
+        fault: &mut VmFault<'_>,
+        source: Source,
+        access: Access,
+    ) -> Result<(), Failure> {
+        let page = fault.pgoff();
+        // The policy does not change: the caller holds the space's lock, or the region's.
+        let source = match self.lock.policy().retries() && fault.may_retry() {
+            true => source.without_reading(),
+            false => source,
+        };
         #[cfg(faultline_test_hooks)]
         super::space::delay(crate::kern::param::delay_fault_ms());
         Point::FaultLocked.reach();
         let target = Target::new(self, page, access);
         let map = |page: &PageRef| insert(fault, page, access);
-        fault::handle(&mut Filling::new(target, Locked::new(&source), map))?;
-        self.stats.count_locked(source.kind(), access);
-        Ok(())
+        let filled = fault::handle(&mut Filling::new(target, Locked::new(&source), map));
+        match filled {
+            Ok(()) => self.stats.count_locked(source.kind(), access),
+            Err(Failure::NotCached) => source.read_and_retry(fault),
+            Err(_) => (),
+        }
+        filled
     }
 
     /// Brings `page`, which the caller has locked, into the space, but into no page
@@ -198,6 +224,14 @@ impl Space {
         let map = |_: &PageRef| Ok(());
         fault::handle(&mut Filling::new(target, Locked::new(source), map)).map_err(Failure::errno)
     }
+}
+
+/// Where `page` of `region` comes from, if it allows the access.
+fn source_of(region: &Region, page: u64, access: Access) -> Result<Source, Failure> {
+    let allowed = region.attributes.protection.allows(access);
+    allowed
+        .then(|| region.attributes.backing.source(page))
+        .ok_or(Failure::Denied)
 }
 
 /// Maps `page`. The caller holds the commit lock of its leaf.

@@ -238,7 +238,8 @@ impl Space {
             return Err(EINVAL);
         }
         if policy.flags & FAULTLINE_POLICY_SET != 0 {
-            self.lock.set_policy(policy.policy.try_into()?)?;
+            self.lock
+                .set_policy(&self.regions, policy.policy.try_into()?)?;
         } else {
             policy.policy = self.lock.policy() as u32;
         }

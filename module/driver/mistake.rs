@@ -24,6 +24,8 @@ pub(crate) enum Mistake {
     SkipPending,
     /// C2: slots that are being emptied are used.
     SkipLeaving,
+    /// C2: changes do not lock regions under `region`.
+    SkipRegion,
     /// C4: fresh pages keep what was in them.
     SkipZero,
     /// C5: pages do not move with their regions.
@@ -34,6 +36,8 @@ pub(crate) enum Mistake {
     ProtectDiscards,
     /// C6: a killed fault is to be made again.
     RetryKilled,
+    /// C6: faults ask for a retry under each policy.
+    RetryAlways,
     /// C7: holes are not looked for.
     SkipCover,
     /// C7: what a change will need is not reserved.
@@ -74,11 +78,13 @@ impl Mistake {
             Self::ZapBeforePass => c"zap_before_pass",
             Self::SkipPending => c"skip_pending",
             Self::SkipLeaving => c"skip_leaving",
+            Self::SkipRegion => c"skip_region",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
             Self::SkipLate => c"skip_late",
             Self::ProtectDiscards => c"protect_discards",
             Self::RetryKilled => c"retry_killed",
+            Self::RetryAlways => c"retry_always",
             Self::SkipCover => c"skip_cover",
             Self::SkipRoom => c"skip_room",
             Self::LeakRegion => c"leak_region",

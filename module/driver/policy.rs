@@ -4,6 +4,7 @@
 
 use kernel::prelude::*;
 
+use super::mistake::Mistake;
 use crate::kern::{param, uapi};
 
 /// A locking policy of a space.
@@ -12,6 +13,8 @@ use crate::kern::{param, uapi};
 pub(crate) enum Policy {
     /// One reader/writer semaphore per space: faults read, changes write.
     Global = uapi::FAULTLINE_POLICY_GLOBAL,
+    /// As `Global`, with a lock for each region, which faults try first.
+    Region = uapi::FAULTLINE_POLICY_REGION,
     /// A range lock: faults read one page, changes write theirs.
     Range = uapi::FAULTLINE_POLICY_RANGE,
     /// Faults speculate; else as `Global`.
@@ -20,15 +23,22 @@ pub(crate) enum Policy {
     SpfRange = uapi::FAULTLINE_POLICY_SPF_RANGE,
 }
 
-/// Which lock of a space a policy uses.
+/// What locks of a space a policy uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locking {
     Global,
+    Region,
     Range,
 }
 
 impl Policy {
-    const ALL: [Self; 4] = [Self::Global, Self::Range, Self::SpfGlobal, Self::SpfRange];
+    const ALL: [Self; 5] = [
+        Self::Global,
+        Self::Region,
+        Self::Range,
+        Self::SpfGlobal,
+        Self::SpfRange,
+    ];
 
     /// The policy that new spaces get, by the module's parameter. `EINVAL` if
     /// there is none of that name.
@@ -42,23 +52,31 @@ impl Policy {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Global => "global",
+            Self::Region => "region",
             Self::Range => "range",
             Self::SpfGlobal => "spf-global",
             Self::SpfRange => "spf-range",
         }
     }
 
-    /// The lock that it uses.
-    pub(crate) fn locking(self) -> Locking {
-        match self {
-            Self::Global | Self::SpfGlobal => Locking::Global,
-            Self::Range | Self::SpfRange => Locking::Range,
-        }
-    }
-
     /// Whether faults speculate before they take the lock.
     pub(crate) fn speculates(self) -> bool {
         matches!(self, Self::SpfGlobal | Self::SpfRange)
+    }
+
+    /// Whether a fault that has to read a file holds nothing meanwhile, and then is made
+    /// again by the core.
+    pub(crate) fn retries(self) -> bool {
+        matches!(self, Self::Global | Self::Region) || Mistake::RetryAlways.is_made()
+    }
+
+    /// The locks that it uses.
+    pub(crate) fn locking(self) -> Locking {
+        match self {
+            Self::Global | Self::SpfGlobal => Locking::Global,
+            Self::Region => Locking::Region,
+            Self::Range | Self::SpfRange => Locking::Range,
+        }
     }
 }
 
@@ -68,6 +86,7 @@ impl TryFrom<u32> for Policy {
     fn try_from(raw: u32) -> Result<Self> {
         match raw {
             uapi::FAULTLINE_POLICY_GLOBAL => Ok(Self::Global),
+            uapi::FAULTLINE_POLICY_REGION => Ok(Self::Region),
             uapi::FAULTLINE_POLICY_RANGE => Ok(Self::Range),
             uapi::FAULTLINE_POLICY_SPF_GLOBAL => Ok(Self::SpfGlobal),
             uapi::FAULTLINE_POLICY_SPF_RANGE => Ok(Self::SpfRange),

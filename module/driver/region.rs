@@ -17,7 +17,10 @@ use super::{
     live::{self, Live},
 };
 use crate::{
-    kern::rcu_arc::RcuArc,
+    kern::{
+        lock_set::{Member, MemberLock},
+        rcu_arc::RcuArc,
+    },
     portable::{
         fault::Cause,
         protection::{Access, Protection},
@@ -95,8 +98,13 @@ pub(crate) struct Region {
     pub(crate) attributes: Attributes,
     /// Never used twice while the module is loaded.
     pub(crate) generation: u64,
+    /// Used by one policy only: see `SpaceLock`.
+    lock: MemberLock,
     _live: Live<{ live::REGION }>,
 }
+
+// With what `RcuArc` adds, it stays below 256 bytes.
+const _: () = assert!(core::mem::size_of::<Region>() < 256 - 32);
 
 static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
 
@@ -107,8 +115,15 @@ impl Region {
             attributes,
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
+            lock: MemberLock::new(),
             _live: Live::new(),
         };
         Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+impl Member for Region {
+    fn lock(&self) -> &MemberLock {
+        &self.lock
     }
 }

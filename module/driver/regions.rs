@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     kern::{
+        lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
         rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored},
+        sync::Sleep,
     },
     portable::{
         interval::Interval,
@@ -37,6 +39,9 @@ use crate::{
 pub(crate) struct Regions {
     #[pin]
     tree: RcuMaple<Region>,
+    /// What the locks of single regions have in common.
+    #[pin]
+    locks: LockSet,
     /// How many there may be.
     limit: Atomic<usize>,
     /// How many of these changes under way have for themselves: the sum of what
@@ -137,6 +142,7 @@ impl Regions {
     pub(crate) fn new(limit: u64) -> impl PinInit<Self> {
         pin_init!(Self {
             tree <- RcuMaple::new(c_str!("Regions::tree"), static_lock_class!()),
+            locks <- LockSet::new(c_str!("Regions::locks"), static_lock_class!()),
             limit: Atomic::new(limit as usize),
             reserved: Atomic::new(0),
             pending: Atomic::new(0),
@@ -165,6 +171,42 @@ impl Regions {
                 Err(other) => now = other,
             }
         }
+    }
+
+    /// Locks the region of `page` for reading, unless there is none, or not `still`,
+    /// or a change has locked it. Does not sleep. See [`RcuMaple::try_read`].
+    pub(crate) fn try_read(
+        &self,
+        page: u64,
+        still: impl Fn() -> bool,
+    ) -> Option<ReadGuard<'_, Region>> {
+        self.tree.try_read(page as usize, &self.locks, still)
+    }
+
+    /// Locks all regions of `ranges` for writing, and those that are stored or joined
+    /// from here on, until what is returned is dropped: waits for who has locked one
+    /// of them for reading. The caller sees to it that there is no other change.
+    /// `EINTR`. May sleep.
+    pub(crate) fn write(&self, ranges: impl Iterator<Item = Interval>) -> Result<Change<'_>> {
+        let change = self.locks.begin();
+        if Mistake::SkipRegion.is_made() {
+            return Ok(change);
+        }
+        for range in ranges {
+            let mut rest = Some(range);
+            while let Some((first, last)) = rest.map(indices) {
+                // Not with the tree locked: REMAP looks at it without any other lock.
+                let found = self.tree.lock().find_object(first, last);
+                rest = match found {
+                    Some((last, region)) => {
+                        self.locks.write(region.lock(), Sleep::Killable)?;
+                        range.above(last as u64 + 1)
+                    }
+                    None => None,
+                };
+            }
+        }
+        Ok(change)
     }
 
     /// A change that has not begun.
@@ -316,7 +358,8 @@ impl Regions {
             {
                 return Ok(None);
             }
-            store(tree, range, new, new, allowance, removed).map(|stored| Some(end_of(&stored)))
+            self.store(tree, range, new, new, allowance, removed)
+                .map(|stored| Some(end_of(&stored)))
         });
         end.map(|end| end.is_some())
     }
@@ -345,7 +388,8 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            store(tree, run, new, new, allowance, removed).map(|stored| Some(end_of(&stored)))
+            self.store(tree, run, new, new, allowance, removed)
+                .map(|stored| Some(end_of(&stored)))
         });
         end?.ok_or(ENOMEM)
     }
@@ -362,7 +406,7 @@ impl Regions {
     ) -> Result<Prepared> {
         let mut excess = 0;
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            let stored = store(tree, run, pending, new, allowance, removed)?;
+            let stored = self.store(tree, run, pending, new, allowance, removed)?;
             excess = stored.excess;
             self.pending.store(self.pending.load(Relaxed) + 1, Relaxed);
             self.excess
@@ -388,7 +432,7 @@ impl Regions {
         let Prepared { part, .. } = *prepared;
         let end = self.attempt(part, progress, |tree, allowance, removed| {
             // One store does it: the pending one is all that is there.
-            let _ = store(tree, part, new, new, allowance, removed)?;
+            let _ = self.store(tree, part, new, new, allowance, removed)?;
             self.pending.store(self.pending.load(Relaxed) - 1, Relaxed);
             self.excess
                 .store(self.excess.load(Relaxed) - prepared.excess, Relaxed);
@@ -436,34 +480,41 @@ impl Regions {
         }
         Err(ENOMEM)
     }
-}
 
-/// Stores `now` in `run`; if that is `new`, as far as its like reaches beside it.
-fn store(
-    tree: &mut Locked<'_, Region>,
-    run: Interval,
-    now: &RcuArc<Region>,
-    new: &RcuArc<Region>,
-    allowance: Allowance,
-    removed: &mut Removed<Region>,
-) -> Result<Stored, StoreError> {
-    let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
-        let below = below.map(|entry| piece(interval(&entry), entry.value));
-        let above = above.map(|entry| piece(interval(&entry), entry.value));
-        match Mistake::SkipJoin.is_made() {
-            true => indices(run),
-            false => indices(plan::joined(
-                &piece(run, new),
-                below.as_ref(),
-                above.as_ref(),
-            )),
-        }
-    };
-    let joining = match core::ptr::eq(&**now, &**new) {
-        true => Joining::Now,
-        false => Joining::Later,
-    };
-    tree.store(indices(run), Some(now), join, joining, allowance, removed)
+    /// Stores `now` in `run`; if that is `new`, as far as its like reaches beside it.
+    fn store(
+        &self,
+        tree: &mut Locked<'_, Region>,
+        run: Interval,
+        now: &RcuArc<Region>,
+        new: &RcuArc<Region>,
+        allowance: Allowance,
+        removed: &mut Removed<Region>,
+    ) -> Result<Stored, StoreError> {
+        self.locks.write_new(now.lock());
+        let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
+            let [low, high] = [&below, &above].map(|entry| {
+                let entry = entry.as_ref()?;
+                Some(piece(interval(entry), entry.value))
+            });
+            let joined = match Mistake::SkipJoin.is_made() {
+                true => run,
+                false => plan::joined(&piece(run, new), low.as_ref(), high.as_ref()),
+            };
+            for entry in [below, above].into_iter().flatten() {
+                if joined.intersect(interval(&entry)).is_some() {
+                    // What is in the run is locked already. Never fails, as it cannot be killed.
+                    let _ = self.locks.write(entry.value.lock(), Sleep::Uninterruptible);
+                }
+            }
+            indices(joined)
+        };
+        let joining = match core::ptr::eq(&**now, &**new) {
+            true => Joining::Now,
+            false => Joining::Later,
+        };
+        tree.store(indices(run), Some(now), join, joining, allowance, removed)
+    }
 }
 
 /// The page up to which it is done.

@@ -3,9 +3,14 @@
 //! The lock of a space, under each policy.
 //!
 //! Whoever holds it, in whatever way, has a policy that does not change: to
-//! change it takes the semaphore for writing and the whole range lock. Faults
-//! that speculate hold nothing, and need not: what they rely on, changes do under
-//! each policy.
+//! change it takes the semaphore for writing, the whole range lock, and the locks of
+//! all regions if these are in use. Faults that speculate hold nothing, and need not:
+//! what they rely on, changes do under each policy.
+//!
+//! Under `region`, which stands for the locks of single areas that Linux has since
+//! 6.4, a fault tries the lock of its region, and takes the semaphore if a change has
+//! it or there is no region. A change holds the semaphore, and locks the regions of
+//! its range before it begins; see [`lock_set`](crate::kern::lock_set).
 
 use core::pin::pin;
 
@@ -13,12 +18,18 @@ use kernel::{
     c_str,
     prelude::*,
     static_lock_class,
-    sync::atomic::{Atomic, Relaxed},
+    sync::atomic::{Acquire, Atomic, Relaxed, Release},
 };
 
-use super::{mistake::Mistake, policy::{Locking, Policy}};
+use super::{
+    mistake::Mistake,
+    policy::{Locking, Policy},
+    region::Region,
+    regions::Regions,
+};
 use crate::{
     kern::{
+        lock_set::ReadGuard,
         range_lock::{self, Mode, Pages, RangeLock, Read, Write},
         rwsem::{self, RwSemaphore},
     },
@@ -79,13 +90,31 @@ impl SpaceLock {
         self.policy().locking()
     }
 
-    /// Changes the policy when nobody holds the lock. `EINTR`. May sleep.
-    pub(crate) fn set_policy(&self, policy: Policy) -> Result {
+    /// Changes the policy when nobody holds the lock, of a space with `regions`.
+    /// `EINTR`. May sleep.
+    pub(crate) fn set_policy(&self, regions: &Regions, policy: Policy) -> Result {
         let _global = self.global.write_killable()?;
         let request = pin!(self.range.request());
         let _range = self.range.write_killable(request, Interval::ALL)?;
-        self.policy.store(policy as u32, Relaxed);
+        // Also if none is locked: faults that try one see that something has changed.
+        let in_use = (self.locking() == Locking::Region).then_some(Interval::ALL);
+        let _locked = regions.write(in_use.into_iter())?;
+        // Pairs with the acquire in `try_read_region`.
+        self.policy.store(policy as u32, Release);
         Ok(())
+    }
+
+    /// Locks the region of one page for reading, if the policy is `region`, there is
+    /// one, and no change has it. Does not sleep.
+    pub(crate) fn try_read_region<'a>(
+        &self,
+        regions: &'a Regions,
+        page: u64,
+    ) -> Option<ReadGuard<'a, Region>> {
+        let is_region = || self.policy.load(Acquire) == Policy::Region as u32;
+        is_region()
+            .then(|| regions.try_read(page, is_region))
+            .flatten()
     }
 
     /// Runs `handle` with one page locked for reading. `EINTR`. May sleep.
@@ -102,9 +131,9 @@ impl SpaceLock {
     ) -> Result<R> {
         loop {
             match self.locking() {
-                Locking::Global => {
+                Locking::Global | Locking::Region => {
                     let held = self.global.read_killable()?;
-                    if self.locking() == Locking::Global {
+                    if self.locking() != Locking::Range {
                         return Ok(look(&mut Held::Global(held)));
                     }
                 }
@@ -119,10 +148,11 @@ impl SpaceLock {
         }
     }
 
-    /// Runs `change` with `range` locked for writing. `EINTR`, or what it
-    /// returns. May sleep.
+    /// Runs `change` with `range` locked for writing, of a space with `regions`.
+    /// `EINTR`, or what it returns. May sleep.
     pub(crate) fn write<R>(
         &self,
+        regions: &Regions,
         range: impl Into<Pages> + Copy,
         change: impl FnOnce(&mut Change<'_>) -> Result<R>,
     ) -> Result<R> {
@@ -138,6 +168,14 @@ impl SpaceLock {
                         return change(&mut Held::Global(held));
                     }
                 }
+                Locking::Region => {
+                    let mut held = Held::Global(self.global.write_killable()?);
+                    if self.locking() == Locking::Region {
+                        // Given back before the semaphore is.
+                        let _locked = regions.write(range.intervals())?;
+                        return change(&mut held);
+                    }
+                }
                 Locking::Range => {
                     let request = pin!(self.range.request());
                     let held = self.range.write_killable(request, range)?;
@@ -150,23 +188,34 @@ impl SpaceLock {
     }
 
     /// Runs `look` with the whole space locked for reading, unless the policy
-    /// is another than `global`. `EINTR`. May sleep.
+    /// has a range lock. `EINTR`. May sleep.
     pub(crate) fn read_if_global<R>(&self, look: impl FnOnce() -> R) -> Result<Option<R>> {
-        if self.locking() != Locking::Global {
+        if self.locking() == Locking::Range {
             return Ok(None);
         }
         let _held = self.global.read_killable()?;
-        Ok((self.locking() == Locking::Global).then(look))
+        Ok((self.locking() != Locking::Range).then(look))
     }
 
-    /// Runs `change` with the whole space locked for writing, unless the policy
-    /// is another than `global`. `EINTR`. May sleep.
-    pub(crate) fn write_if_global<R>(&self, change: impl FnOnce() -> R) -> Result<Option<R>> {
-        if self.locking() != Locking::Global {
+    /// Runs `change`, which only fills gaps, with the whole space locked for
+    /// writing, unless the policy has a range lock. `EINTR`. May sleep.
+    pub(crate) fn write_if_global<R>(
+        &self,
+        regions: &Regions,
+        change: impl FnOnce() -> R,
+    ) -> Result<Option<R>> {
+        if self.locking() == Locking::Range {
             return Ok(None);
         }
         let _held = self.global.write_killable()?;
-        Ok((self.locking() == Locking::Global).then(change))
+        match self.locking() {
+            Locking::Global => Ok(Some(change())),
+            Locking::Region => {
+                let _locked = regions.write(core::iter::empty())?;
+                Ok(Some(change()))
+            }
+            Locking::Range => Ok(None),
+        }
     }
 
     /// Runs `change` with `range` locked for writing, unless another change is

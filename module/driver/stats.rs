@@ -52,6 +52,7 @@ counters! {
     Remaps => remaps,
     Advises => advises,
     PagesMoved => pages_moved,
+    FaultRegionLocked => fault_region_locked,
     SpfAttempts => spf_attempts,
     SpfAnonRead => spf_anon_read,
     SpfAnonWrite => spf_anon_write,

@@ -39,11 +39,20 @@ pub(crate) enum Want {
     Write,
 }
 
+/// Whether what is not in the page cache may be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Allowed,
+    Refused,
+}
+
 /// Why a page of a file could not be had.
 #[derive(Clone, Copy)]
 pub(crate) enum ReadError {
     /// It is beyond the end of the file.
     BeyondEnd,
+    /// It would have to be read.
+    NotCached,
     /// The allocator, or the memory cgroup, has nothing left for a page. Not
     /// what a file system says: that may stay so, and is [`Failed`](Self::Failed).
     NoMemory,
@@ -82,6 +91,18 @@ impl HeldFile {
         Ok(Self {
             file: NonNull::new(file).ok_or(EBADF)?,
         })
+    }
+
+    /// One more reference to an open file.
+    ///
+    /// # Safety
+    ///
+    /// `file` is valid, and somebody's reference keeps it so.
+    pub(super) unsafe fn get(file: NonNull<c::file>) -> Self {
+        // SAFETY: By the safety requirements.
+        unsafe { c::get_file(file.as_ptr()) };
+        // INVARIANT: The reference just counted.
+        Self { file }
     }
 
     fn as_ptr(&self) -> *mut c::file {
@@ -196,10 +217,11 @@ impl HeldFile {
 
     /// A copy of page `index` of a file that [has cached
     /// pages](Self::has_cached_pages), charged to the memory cgroup. What lies
-    /// at or beyond the end of the file reads zero. May sleep and do I/O.
-    pub(crate) fn copy_page(&self, index: u64) -> Result<PageRef, ReadError> {
+    /// at or beyond the end of the file reads zero. May sleep, and do I/O (but for a
+    /// file of shmem only if that is `Allowed`).
+    pub(crate) fn copy_page(&self, index: u64, reading: Reading) -> Result<PageRef, ReadError> {
         self.valid_bytes(index).ok_or(ReadError::BeyondEnd)?;
-        let page = self.find_page(index)?;
+        let page = self.find_page(index, reading)?;
         // Once more, as only now the page is known to be up to date.
         let valid = self.valid_bytes(index).ok_or(ReadError::BeyondEnd)?;
         match page {
@@ -213,7 +235,7 @@ impl HeldFile {
     }
 
     /// The page at `index`, up to date; `None` for a hole in a file of shmem.
-    fn find_page(&self, index: u64) -> Result<Option<PageRef>, ReadError> {
+    fn find_page(&self, index: u64, reading: Reading) -> Result<Option<PageRef>, ReadError> {
         let index = index as usize;
         if self.is_shmem() {
             // SAFETY: By the type invariants, and just checked.
@@ -227,12 +249,24 @@ impl HeldFile {
         // SAFETY: It comes with a reference, unless it is null.
         match unsafe { PageRef::from_raw(cached) } {
             Ok(Some(page)) => Ok(Some(page)),
+            _ if reading == Reading::Refused => Err(ReadError::NotCached),
             _ => self.read_page(index).map_err(ReadError::new),
         }
     }
 
+    /// Reads page `index`, not of a file of shmem, into the page cache, if it can be
+    /// read. May sleep and do I/O.
+    pub(super) fn cache_page(&self, index: u64) {
+        // Who needs it sees why not.
+        let _ = self.read_page(index as usize);
+    }
+
     /// Every wait for the page ends with a fatal signal.
     fn read_page(&self, index: usize) -> Result<Option<PageRef>> {
+        #[cfg(faultline_test_hooks)]
+        kernel::time::delay::fsleep(kernel::time::Delta::from_millis(
+            super::param::delay_read_ms().into(),
+        ));
         // SAFETY: By the type invariants. It takes the lock below itself.
         unsafe { bindings::faultline_readahead(self.as_ptr(), index) };
         // SAFETY: By the type invariants.
@@ -307,9 +341,7 @@ impl HeldFile {
 impl Clone for HeldFile {
     fn clone(&self) -> Self {
         // SAFETY: By the type invariants.
-        unsafe { c::get_file(self.as_ptr()) };
-        // INVARIANT: The reference just counted.
-        Self { file: self.file }
+        unsafe { Self::get(self.file) }
     }
 }
 

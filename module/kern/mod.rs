@@ -10,6 +10,7 @@ pub(crate) mod bindings;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;
+pub(crate) mod lock_set;
 mod memfd;
 mod module_pin;
 pub(crate) mod mutex;

@@ -79,3 +79,10 @@ pub(crate) fn delay_us() -> u32 {
     // SAFETY: No requirements.
     unsafe { bindings::faultline_param_delay_us() }
 }
+
+/// How long a fault sleeps before it reads a page of a file, in milliseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_read_ms() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_read_ms() }
+}

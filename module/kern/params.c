@@ -107,4 +107,13 @@ unsigned int faultline_param_delay_us(void)
 {
 	return READ_ONCE(delay_us);
 }
+
+static unsigned int delay_read_ms;
+module_param(delay_read_ms, uint, 0644);
+MODULE_PARM_DESC(delay_read_ms, "Test only: how long a fault sleeps before it reads a page of a file");
+
+unsigned int faultline_param_delay_read_ms(void)
+{
+	return READ_ONCE(delay_read_ms);
+}
 #endif

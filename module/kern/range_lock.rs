@@ -44,6 +44,11 @@ impl Pages {
         })
     }
 
+    /// The intervals of a request.
+    pub(crate) fn intervals(&self) -> impl Iterator<Item = Interval> {
+        self.left()
+    }
+
     fn left(&self) -> impl Iterator<Item = Interval> {
         self.left.into_iter().flatten()
     }

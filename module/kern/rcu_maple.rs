@@ -16,7 +16,7 @@
 //! The lock is a mutex, under which the memory of a store can be waited for: a
 //! tree says how many nodes a store takes only as long as nothing else is stored.
 
-use core::{marker::PhantomData, pin::Pin, ptr};
+use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
 
 use kernel::{
     bindings as c,
@@ -217,6 +217,14 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
     /// begins at or below `last`.
     pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
         self.find_raw(index, last).map(|entry| self.entry(entry))
+    }
+
+    /// The last index of what [`Locked::find`] finds, and a reference to the object.
+    pub(crate) fn find_object(&self, index: usize, last: usize) -> Option<(usize, RcuArc<T>)> {
+        let entry = self.find_raw(index, last)?;
+        // SAFETY: It is an entry, which has a reference, and keeps it.
+        let object = ManuallyDrop::new(unsafe { RcuArc::from_raw(entry.object) });
+        Some((entry.last, RcuArc::clone(&object)))
     }
 
     fn find_raw(&self, index: usize, last: usize) -> Option<Raw<T>> {

@@ -59,6 +59,16 @@ bool faultline_signal_pending_state(unsigned int state)
 	return signal_pending_state(state, current);
 }
 
+void faultline_rcuwait_init(struct rcuwait *wait)
+{
+	rcuwait_init(wait);
+}
+
+void faultline_prepare_to_rcuwait(struct rcuwait *wait)
+{
+	prepare_to_rcuwait(wait);
+}
+
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
 				struct lock_class_key *key)
 {
@@ -543,6 +553,11 @@ struct page *faultline_read_page(struct file *file, pgoff_t index)
 		}
 	} while ((error == -EEXIST || error == AOP_TRUNCATED_PAGE) && !fatal_signal_pending(current));
 	return ERR_PTR(error == -EEXIST || error > 0 ? -EINTR : error);
+}
+
+void faultline_release_fault_lock(struct vm_fault *vmf)
+{
+	release_fault_lock(vmf);
 }
 
 void faultline_module_get(void)

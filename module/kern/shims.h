@@ -14,6 +14,7 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
+#include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/seqlock.h>
 #include <linux/shmem_fs.h>
@@ -35,6 +36,10 @@ void faultline_preempt_enable(void);
 /* Sleeping */
 void faultline_set_current_state(unsigned int state);
 bool faultline_signal_pending_state(unsigned int state);
+
+/* rcuwait_init(), prepare_to_rcuwait() */
+void faultline_rcuwait_init(struct rcuwait *wait);
+void faultline_prepare_to_rcuwait(struct rcuwait *wait);
 
 /* A lock that lockdep does not know by itself: rwsem_acquire() and friends. */
 void faultline_lockdep_init_map(struct lockdep_map *map, const char *name,
@@ -179,6 +184,9 @@ void faultline_readahead(struct file *file, pgoff_t index);
 int faultline_invalidate_lock_shared_killable(struct address_space *mapping);
 void faultline_invalidate_unlock_shared(struct address_space *mapping);
 
+/* release_fault_lock() */
+void faultline_release_fault_lock(struct vm_fault *vmf);
+
 /* __module_get(THIS_MODULE): it must not have gone */
 void faultline_module_get(void);
 void faultline_module_put(void);
@@ -201,6 +209,7 @@ unsigned int faultline_param_delay_fault_ms(void);
 unsigned int faultline_param_delay_points(void);
 unsigned int faultline_param_delay_one_in(void);
 unsigned int faultline_param_delay_us(void);
+unsigned int faultline_param_delay_read_ms(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

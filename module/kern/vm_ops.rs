@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::{
     bindings as c,
@@ -14,7 +14,7 @@ use kernel::{
     types::ForeignOwnable,
 };
 
-use super::page_ref::PageRef;
+use super::{bindings, held_file::HeldFile, page_ref::PageRef};
 
 /// What a fault handler tells the core: a `vm_fault_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl VmFaultResult {
 /// `VM_MIXEDMAP` set.
 pub(crate) struct VmFault<'a> {
     vmf: *mut c::vm_fault,
+    /// What is to be read when the handler has returned.
+    read: Option<(Arc<HeldFile>, u64)>,
     _core: PhantomData<&'a mut c::vm_fault>,
 }
 
@@ -65,6 +67,27 @@ impl VmFault<'_> {
         // SAFETY: By the type invariants.
         let flags = unsafe { (*self.vmf).flags };
         flags & c::fault_flag_FAULT_FLAG_WRITE != 0
+    }
+
+    /// Whether the core has the fault made again, with nothing held meanwhile, if it is
+    /// asked to. As for `maybe_unlock_mmap_for_io()`, that is so the first time only.
+    pub(crate) fn may_retry(&self) -> bool {
+        // SAFETY: By the type invariants.
+        let flags = unsafe { (*self.vmf).flags };
+        let asked = c::fault_flag_FAULT_FLAG_ALLOW_RETRY
+            | c::fault_flag_FAULT_FLAG_RETRY_NOWAIT
+            | c::fault_flag_FAULT_FLAG_TRIED;
+        flags & asked == c::fault_flag_FAULT_FLAG_ALLOW_RETRY
+    }
+
+    /// When the handler has returned, whatever that is, the area (or its address space)
+    /// is unlocked, page `index` of `file` is read into the page cache, and the fault is
+    /// made again. Only if it [may be](Self::may_retry); else nothing is done. Not for
+    /// a file of shmem.
+    pub(crate) fn retry_behind_read(&mut self, file: Arc<HeldFile>, index: u64) {
+        if self.may_retry() {
+            self.read = Some((file, index));
+        }
     }
 
     /// Maps `page` at the accessed address, writable if `write`, otherwise
@@ -114,6 +137,27 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew, private: Arc<T>) {
     unsafe { (*raw).vm_private_data = private.into_foreign().cast() };
     // SAFETY: As above.
     unsafe { (*raw).vm_ops = &VmOpsTable::<T>::TABLE };
+}
+
+/// Unlocks the area of the fault, or its address space, and reads page `index` of
+/// `file`, as `filemap_fault()` does.
+///
+/// # Safety
+///
+/// The core handles `vmf`, and takes `VM_FAULT_RETRY` for an answer. The area is not
+/// used any more.
+#[cold]
+unsafe fn read_and_retry(vmf: *mut c::vm_fault, file: &HeldFile, index: u64) -> c::vm_fault_t {
+    // SAFETY: By the safety requirements.
+    let window = unsafe { (*(*vmf).__bindgen_anon_1.vma).vm_file };
+    // The area may go now, and this module with its last file.
+    // SAFETY: The file of the area, which is still locked.
+    let _window = NonNull::new(window).map(|window| unsafe { HeldFile::get(window) });
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::faultline_release_fault_lock(vmf) };
+    file.cache_page(index);
+    // Something was read, so the core does not let us ask again.
+    c::vm_fault_reason_VM_FAULT_RETRY | c::vm_fault_reason_VM_FAULT_MAJOR
 }
 
 struct VmOpsTable<T>(PhantomData<T>);
@@ -175,9 +219,15 @@ impl<T: VmOperations> VmOpsTable<T> {
         // INVARIANT: `install` has set `VM_MIXEDMAP`.
         let mut fault = VmFault {
             vmf,
+            read: None,
             _core: PhantomData,
         };
-        handler(&private, &mut fault).0
+        let result = handler(&private, &mut fault);
+        match fault.read {
+            None => result.0,
+            // SAFETY: By the safety requirements, and the fault may be made again.
+            Some((file, index)) => unsafe { read_and_retry(vmf, &file, index) },
+        }
     }
 
     /// Maps nothing around a read fault. It is there because the core handles

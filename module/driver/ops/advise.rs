@@ -11,7 +11,7 @@ impl Space {
     /// Discards the pages of `range`, for every window: the regions stay. `ENOMEM`
     /// if there is a hole, `EINTR`. May sleep.
     pub(in super::super) fn discard_pages(&self, range: Interval) -> Result {
-        self.lock.write(range, |held| {
+        self.lock.write(&self.regions, range, |held| {
             self.must_be_covered(range, |_| Ok(()))?;
             self.discard(range, &mut |page| held.done_below(page));
             Ok(())

@@ -58,7 +58,7 @@ impl Space {
             Placement::FixedNoReplace(range) => (range, false),
         };
         let mut edit = Edit::new(&self.regions);
-        self.lock.write(range, |held| {
+        self.lock.write(&self.regions, range, |held| {
             if !may_replace && self.regions.find(range, |_, _| ()).is_some() {
                 return Err(EEXIST);
             }
@@ -87,13 +87,13 @@ impl Space {
         let mut edit = Edit::new(&self.regions);
         loop {
             let insert = || self.insert_lowest(request, hint, pages, &mut edit);
-            if let Some(first) = self.lock.write_if_global(insert)? {
+            if let Some(first) = self.lock.write_if_global(&self.regions, insert)? {
                 return first;
             }
             let placed = self.try_gaps(hint, pages, |gap, waits| {
                 let mut fill = || self.fill_gap(gap, request, &mut edit);
                 match waits {
-                    true => self.lock.write(gap, |_| fill()).map(Some),
+                    true => self.lock.write(&self.regions, gap, |_| fill()).map(Some),
                     false => self.lock.write_if_no_writer(gap, fill)?.transpose(),
                 }
             })?;

@@ -36,7 +36,7 @@ impl Space {
     /// `EACCES`, `EINTR`. May sleep.
     pub(in super::super) fn protect(&self, range: Interval, protection: Protection) -> Result {
         let mut edit = Edit::new(&self.regions);
-        self.lock.write(range, |held| {
+        self.lock.write(&self.regions, range, |held| {
             self.must_be_covered(range, |old| match old.backing.may_have(protection) {
                 true => Ok(()),
                 false => Err(EACCES),

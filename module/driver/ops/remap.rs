@@ -86,9 +86,9 @@ impl Space {
             (Target::Fixed(new), _) => {
                 let pages = Pages::two(old, new).ok_or(EINVAL)?;
                 let mut edit = Edit::new(&self.regions);
-                let moved = self
-                    .lock
-                    .write(pages, |_| self.move_locked(old, new, wanted, &mut edit))?;
+                let moved = self.lock.write(&self.regions, pages, |_| {
+                    self.move_locked(old, new, wanted, &mut edit)
+                })?;
                 Ok(moved.then_some(new.start()))
             }
             (_, None) => self.shrink(old, new_pages).map(|()| Some(old.start())),
@@ -105,11 +105,12 @@ impl Space {
         let tail = old.above(old.start() + new_pages);
         let locked = tail.and_then(|tail| Pages::two(first, tail));
         let mut edit = Edit::new(&self.regions);
-        self.lock.write(locked.unwrap_or(first.into()), |held| {
-            self.regions.at(old.start(), |_| ()).ok_or(EFAULT)?;
-            let Some(tail) = tail else { return Ok(()) };
-            self.remove_regions(tail, &mut edit, &mut |page| held.done_below(page))
-        })
+        self.lock
+            .write(&self.regions, locked.unwrap_or(first.into()), |held| {
+                self.regions.at(old.start(), |_| ()).ok_or(EFAULT)?;
+                let Some(tail) = tail else { return Ok(()) };
+                self.remove_regions(tail, &mut edit, &mut |page| held.done_below(page))
+            })
     }
 
     /// Extends the region that has `old` and ends with it. `EFAULT` if there is
@@ -123,7 +124,7 @@ impl Space {
         // With its last page locked it is there as long as this takes.
         let locked = Interval::new(old.last(), tail.end().min(SPACE_PAGES)).ok_or(EINVAL)?;
         let mut edit = Edit::new(&self.regions);
-        self.lock.write(locked, |_| {
+        self.lock.write(&self.regions, locked, |_| {
             // Not all of `old` is locked: if it has no region now, look again with it.
             let attributes = match self.look_at(old, Attributes::clone) {
                 Ok(attributes) if attributes == *wanted => attributes,
@@ -181,7 +182,7 @@ impl Space {
                 }
                 // A gap that has old pages in it is none: `old` has lost its region.
                 let both = Pages::two(old, gap).unwrap_or_else(|| old.hull(gap).into());
-                let moved = self.lock.write(both, |_| {
+                let moved = self.lock.write(&self.regions, both, |_| {
                     self.look_at(old, |_| ())?;
                     if self.regions.find(gap, |_, _| ()).is_some() {
                         return Ok(false);

@@ -15,7 +15,7 @@ impl Space {
     /// translation of theirs. `ENOMEM`, `EINTR`. May sleep.
     pub(in super::super) fn unmap(&self, range: Interval) -> Result {
         let mut edit = Edit::new(&self.regions);
-        self.lock.write(range, |held| {
+        self.lock.write(&self.regions, range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
             self.remove_regions(range, &mut edit, &mut |page| held.done_below(page))

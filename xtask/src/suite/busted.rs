@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 20] = [
+const BY_TEST: [(&str, &str); 22] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -38,6 +38,10 @@ const BY_TEST: [(&str, &str); 20] = [
     ("skip_pending", "interleave.fault_meets_a_replacement"),
     ("skip_leaving", "interleave.fault_meets_a_discard"),
     ("skip_late", "interleave.fault_during_a_move_is_moved_along"),
+    (
+        "skip_region",
+        "region.change_waits_for_a_fault_in_its_region",
+    ),
     ("skip_zero", "fault.content_does_not_survive_unmap_and_map"),
     ("lose_move", "remap.move_takes_the_contents_along"),
     ("protect_discards", "protect.none_keeps_contents"),
@@ -45,6 +49,7 @@ const BY_TEST: [(&str, &str); 20] = [
         "retry_killed",
         "signal.sigkill_ends_a_waiting_access_from_the_kernel",
     ),
+    ("retry_always", "retry.page_that_is_not_cached"),
     ("skip_cover", "protect.hole_is_enomem_and_changes_nothing"),
     ("skip_room", "limit.protects_at_once_keep_within"),
     ("leak_region", "lifetime.unmap_frees"),

@@ -28,8 +28,10 @@ mod private;
 mod protect;
 mod query;
 mod races;
+mod region;
 mod relocate;
 mod resize;
+mod retry;
 mod seal;
 mod self_argument;
 mod share;
@@ -53,7 +55,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 44] = [
+    let groups: [&[&[Test]]; 46] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -92,6 +94,8 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
         &[speculation::TESTS],
         &[interleave::WITH_HOOKS],
+        &[region::TESTS, region::WITH_HOOKS],
+        &[retry::TESTS, retry::WITH_HOOKS],
         &[tracing::TESTS],
         &[lifetime::TESTS],
         &[concurrency::TESTS],

@@ -39,7 +39,9 @@ fn each_is_kept() -> Outcome {
     let space = Space::open()?;
     let all = space.policies()?;
     ensure!(
-        all.contains(&Policy::GLOBAL) && all.contains(&Policy::RANGE),
+        [Policy::GLOBAL, Policy::REGION, Policy::RANGE]
+            .iter()
+            .all(|policy| all.contains(policy)),
         "policies: {all:?}"
     );
     for policy in all {

@@ -81,16 +81,26 @@ pub(super) fn during_unmap(
     victim: fn(&Arena) -> Outcome,
     check: impl FnOnce(&Arena, Child, &dyn Fn() -> bool) -> Outcome,
 ) -> Outcome {
-    let board = Board::new()?;
     let arena = Arena::new(4, Prot::READ_WRITE)?;
     arena.space.set_policy(policy)?;
     arena.stamp(0, 2, 50)?;
+    during_unmap_in(&arena, expected, victim, check)
+}
+
+/// As [`during_unmap`], in an arena with two pages stamped from 50 on.
+pub(super) fn during_unmap_in(
+    arena: &Arena,
+    expected: Victim,
+    victim: fn(&Arena) -> Outcome,
+    check: impl FnOnce(&Arena, Child, &dyn Fn() -> bool) -> Outcome,
+) -> Outcome {
+    let board = Board::new()?;
     let child = Child::fork(|| {
         board.wait(STARTED, 1)?;
         // The UNMAP has begun when its thread has gone to sleep in it.
         thread::sleep(Duration::from_millis(200));
         board.set(STARTED, 2);
-        let outcome = victim(&arena);
+        let outcome = victim(arena);
         board.set(ENDED, 1);
         outcome
     })?;
@@ -108,7 +118,7 @@ pub(super) fn during_unmap(
                 "whether the victim had ended before the UNMAP did"
             );
             ensure!(!unmap.is_finished(), "the UNMAP was not delayed");
-            check(&arena, child, &|| !unmap.is_finished())
+            check(arena, child, &|| !unmap.is_finished())
         });
         let unmapped = unmap
             .join()

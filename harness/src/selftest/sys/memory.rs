@@ -141,6 +141,12 @@ impl Mapping {
         check(unsafe { libc::munmap(self.at(from, length), length) }.into()).map(drop)
     }
 
+    /// munmap of the whole, while others use it. The mapping is to be forgotten then.
+    pub(crate) fn take_away(&self) -> io::Result<()> {
+        // SAFETY: As in `protect`.
+        check(unsafe { libc::munmap(self.at(0, self.length), self.length) }.into()).map(drop)
+    }
+
     /// mremap of the first `old_length` bytes. When it succeeds, this mapping
     /// may be gone and is left to the end of the process.
     pub(crate) fn remap(
