@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use super::load::Workload;
 use super::measure::{CORE, Run};
 use super::probe::NAMES;
-use crate::bench::counts::Counts;
 use crate::bench::latency::Latencies;
 use crate::bench::memory::On;
+use crate::counts::Counts;
 
 /// As it is typed.
 pub(super) fn name(workload: Workload) -> String {

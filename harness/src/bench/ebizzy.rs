@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::Figure;
 use super::cases::{Case, GIB, KIB};
 use super::churn::change_once;
-use super::counts::{ABORTS, Counts, FALSE_ABORTS};
+use super::counts::{ABORTS, FALSE_ABORTS};
 use super::goals::{Bound, Goal, Place};
 use super::measure::rate;
 use super::memory::{Arena, On};
 use crate::PAGE_SIZE;
+use crate::counts::Counts;
 
 const WORK: &str = "ebizzy, 2 threads";
 const THREADS: usize = 2;

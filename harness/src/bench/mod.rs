@@ -3,7 +3,7 @@
 
 mod cases;
 pub(crate) mod churn;
-pub(crate) mod counts;
+mod counts;
 pub(crate) mod ebizzy;
 mod goals;
 pub(crate) mod latency;

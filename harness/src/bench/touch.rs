@@ -5,12 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use super::cases::{Case, MIB};
-use super::counts::{ABORTS, Counts};
+use super::counts::ABORTS;
 use super::goals::{Bound, Goal, Place};
 use super::memory::{Arena, On, Piece, Show, thread_faults};
 use super::team::{Workers, together};
 use super::{FAULT_RATE, Figure};
 use crate::PAGE_SIZE;
+use crate::counts::Counts;
 
 /// What is touched at a time, in bytes.
 const SIZE: u64 = 128 * MIB;

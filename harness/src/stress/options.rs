@@ -86,6 +86,11 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = TargetKind::Device)]
     pub target: TargetKind,
 
+    /// Fail unless faults and changes were delayed at every point of the module
+    /// (build with test hooks, and its parameter delay_one_in)
+    #[arg(long)]
+    pub every_point: bool,
+
     /// Report in JSON
     #[arg(long)]
     pub json: bool,
@@ -108,6 +113,7 @@ impl Default for Options {
             operations: None,
             pin: false,
             no_pin: false,
+            every_point: false,
             hang_seconds: 20,
             target: TargetKind::Device,
             json: false,
@@ -226,6 +232,9 @@ impl Options {
         }
         if self.no_pin {
             text.push_str(" --no-pin");
+        }
+        if self.every_point {
+            text.push_str(" --every-point");
         }
         text
     }

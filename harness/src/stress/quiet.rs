@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use super::world::World;
 use super::{Counter, Counters};
+use crate::counts::Counts;
 use crate::oracle::{Expected, Kind, Shadow, Stamp, State, judge_outcome, pattern};
 use crate::target::Target;
 use crate::{PAGE_SIZE, Stats, oracle::Wrong};
@@ -143,6 +144,7 @@ fn identities(stats: &Stats) -> Vec<String> {
         + stats.fault_again
         + stats.fault_no_page
         + stats.fault_io;
+    let counts = Counts::of(stats);
     let rules = [
         ("faults = sum of outcomes", stats.faults, outcomes),
         (
@@ -150,6 +152,12 @@ fn identities(stats: &Stats) -> Vec<String> {
             stats.pages + stats.pages_removed,
             stats.pages_added,
         ),
+        (
+            "attempts = successes + aborts",
+            stats.spf_attempts,
+            counts.successes() + counts.aborts(),
+        ),
+        ("aborts = fallbacks", counts.aborts(), stats.spf_fallbacks),
         ("pages = 0 without regions", stats.pages, 0),
         ("regions = 0 after unmapping all", stats.regions, 0),
     ];
@@ -162,15 +170,15 @@ fn identities(stats: &Stats) -> Vec<String> {
 
 /// The sums that the report shows.
 fn add(a: Stats, b: Stats) -> Stats {
-    Stats {
+    let mut counts = Counts::of(&a);
+    counts.add(&Counts::of(&b));
+    counts.put(Stats {
         maps: a.maps + b.maps,
         unmaps: a.unmaps + b.unmaps,
         protects: a.protects + b.protects,
         remaps: a.remaps + b.remaps,
         advises: a.advises + b.advises,
         pages_moved: a.pages_moved + b.pages_moved,
-        faults: a.faults + b.faults,
-        fault_ok: a.fault_ok + b.fault_ok,
         fault_write: a.fault_write + b.fault_write,
         fault_mkwrite: a.fault_mkwrite + b.fault_mkwrite,
         fault_no_region: a.fault_no_region + b.fault_no_region,
@@ -180,10 +188,8 @@ fn add(a: Stats, b: Stats) -> Stats {
         fault_limit: a.fault_limit + b.fault_limit,
         fault_killed: a.fault_killed + b.fault_killed,
         fault_no_memory: a.fault_no_memory + b.fault_no_memory,
-        fault_retried: a.fault_retried + b.fault_retried,
-        fault_again: a.fault_again + b.fault_again,
         ..a
-    }
+    })
 }
 
 /// For the report: how much the busiest and the idlest thread did.

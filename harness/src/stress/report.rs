@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::world::World;
 use super::{Counter, quiet};
 use crate::Stats;
+use crate::counts::Counts;
+use crate::points::{self, Count};
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -27,6 +29,11 @@ pub struct Report {
     pub remappers: (u64, u64),
     /// The target's counters, if it has any, over all spaces.
     pub stats: Option<Stats>,
+    /// How many of the faults and changes came to each point of the module; none
+    /// if it has none.
+    pub points: Vec<Count>,
+    /// Whether each must have delayed some.
+    pub every_point: bool,
     /// How many mismatches there were.
     pub mismatches: u64,
     /// What the first ones were.
@@ -122,6 +129,8 @@ impl Report {
             accessors: quiet::spread(&world.counters, 0..threads),
             remappers: quiet::spread(&world.counters, threads..all),
             stats,
+            points: points::counts(),
+            every_point: world.options.every_point,
             mismatches: world.mismatches.count(),
             texts: world.mismatches.texts(),
         }
@@ -129,7 +138,13 @@ impl Report {
 
     /// True if nothing was wrong.
     pub fn passed(&self) -> bool {
-        self.mismatches == 0
+        self.mismatches == 0 && !(self.every_point && self.missed_points().is_none_or(|m| m > 0))
+    }
+
+    /// At how many points nobody slept; `None` if there are no points.
+    fn missed_points(&self) -> Option<usize> {
+        let missed = self.points.iter().filter(|count| count.slept == 0).count();
+        (!self.points.is_empty()).then_some(missed)
     }
 
     /// `count` per second of the run.
@@ -193,6 +208,38 @@ impl Report {
                 ),
             );
         }
+        if let Some(counts) = self.stats.as_ref().map(Counts::of) {
+            if counts.spf_attempts != 0 {
+                line(
+                    "speculations",
+                    format!(
+                        "{}: {} succeeded, {} given up",
+                        counts.spf_attempts,
+                        counts.successes(),
+                        counts.aborts()
+                    ),
+                );
+                let causes = counts.causes();
+                let causes: Vec<_> = causes.iter().filter(|(_, count)| *count != 0).collect();
+                let causes = causes
+                    .iter()
+                    .map(|(cause, count)| format!("{count} {cause}"));
+                line("", causes.collect::<Vec<_>>().join(", "));
+            }
+        }
+        if self.points.iter().any(|count| count.slept != 0) || self.every_point {
+            for (row, counts) in self.points.chunks(4).enumerate() {
+                let slept = |count: &Count| format!("{} {}", count.slept, count.point);
+                let slept: Vec<_> = counts.iter().map(slept).collect();
+                line(if row == 0 { "delayed at" } else { "" }, slept.join(", "));
+            }
+            if self.points.is_empty() {
+                line(
+                    "delayed at",
+                    "no points: is it the build with test hooks?".into(),
+                );
+            }
+        }
         line("checked", format!("{} accesses", sums.checked));
         line(
             "undecided",
@@ -223,6 +270,15 @@ impl Report {
             "{verdict}: {} mismatches, seed {}",
             self.mismatches, self.seed
         );
+        match self.missed_points() {
+            Some(missed) if self.every_point && missed > 0 => {
+                let _ = writeln!(text, "FAIL: nobody was delayed at {missed} points");
+            }
+            None if self.every_point => {
+                let _ = writeln!(text, "FAIL: the module has no points");
+            }
+            _ => {}
+        }
         text
     }
 
@@ -274,6 +330,17 @@ impl Report {
                 "retried": stats.fault_retried,
                 "pages_added": stats.pages_added,
             })),
+            "speculations": self.stats.as_ref().map(|stats| {
+                let all = Counts::of(stats).all();
+                all.into_iter()
+                    .map(|(name, count)| (name.to_owned(), count.into()))
+                    .collect::<serde_json::Map<String, Value>>()
+            }),
+            "points": self.points.iter().map(|count| json!({
+                "point": count.point,
+                "came": count.came,
+                "slept": count.slept,
+            })).collect::<Vec<_>>(),
             "mismatches": self.mismatches,
             "texts": self.texts,
         })

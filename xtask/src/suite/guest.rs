@@ -32,11 +32,21 @@ struct Stage {
     params: &'static [&'static str],
 }
 
-const STAGES: [Stage; 3] = [
+const STAGES: [Stage; 5] = [
     Stage {
         name: "vm.base",
         flavour: Flavour::Base,
         params: &[],
+    },
+    Stage {
+        name: "vm.global",
+        flavour: Flavour::Base,
+        params: &["policy=global"],
+    },
+    Stage {
+        name: "vm.region",
+        flavour: Flavour::Base,
+        params: &["policy=region"],
     },
     Stage {
         name: "vm.range",
@@ -164,29 +174,69 @@ pub(super) fn boot(
     machine::boot(ctx, &spec, accel)
 }
 
-/// Stress with all checkers on, with as many vCPUs as cores and with more.
+/// A run of stress on the kernel with all checkers on.
+struct Stress {
+    name: &'static str,
+    smp: u32,
+    policy: &'static str,
+    /// Whether faults and changes are delayed at every point.
+    is_delayed: bool,
+}
+
+const fn stress_of(name: &'static str, smp: u32, policy: &'static str) -> Stress {
+    Stress {
+        name,
+        smp,
+        policy,
+        is_delayed: false,
+    }
+}
+
+const STRESSES: [Stress; 7] = [
+    stress_of("vm.debug.stress", 2, "spf-range"),
+    stress_of("vm.debug.stress8", 8, "spf-range"),
+    Stress {
+        is_delayed: true,
+        ..stress_of("vm.debug.stress_delayed", 2, "spf-range")
+    },
+    stress_of("vm.debug.stress_spf_global", 8, "spf-global"),
+    stress_of("vm.debug.stress_global", 8, "global"),
+    stress_of("vm.debug.stress_region", 2, "region"),
+    stress_of("vm.debug.stress_range", 8, "range"),
+];
+
+/// Stress with as many vCPUs as cores, or with more.
 pub(crate) fn stress(suite: &mut Suite<'_>) -> Result<()> {
-    for (name, smp, policy) in [
-        ("vm.debug.stress", 2, "global"),
-        ("vm.debug.stress8", 8, "global"),
-        ("vm.debug.stress_range", 2, "range"),
-        ("vm.debug.stress8_range", 8, "range"),
-    ] {
-        suite.case(name, |ctx| {
+    for stress in &STRESSES {
+        suite.case(stress.name, |ctx| {
             if ctx.global.kdir.is_some() {
                 return Ok(Status::Skip("--kdir gives one kernel only".into()));
             }
-            let built = pipeline::build(ctx, Scope::ALL, Flavour::Debug, &[Variant::Plain])?;
-            let mut argv = stress_argv();
-            argv.extend(["--policy", policy].map(OsString::from));
-            let outcome = boot(ctx, &built, name, argv, |spec| {
-                spec.smp = smp;
-                spec.run_limit = Some(STRESS + Duration::from_secs(120));
-            })?;
-            Ok(stress_status(&outcome))
+            run_stress(ctx, stress)
         })?;
     }
     Ok(())
+}
+
+fn run_stress(ctx: &Ctx, stress: &Stress) -> Result<Status> {
+    let variant = match stress.is_delayed {
+        true => Variant::TestHooks,
+        false => Variant::Plain,
+    };
+    let built = pipeline::build(ctx, Scope::ALL, Flavour::Debug, &[variant])?;
+    let mut argv = stress_argv();
+    argv.extend(["--policy", stress.policy].map(OsString::from));
+    if stress.is_delayed {
+        argv.push("--every-point".into());
+    }
+    let outcome = boot(ctx, &built, stress.name, argv, |spec| {
+        spec.smp = stress.smp;
+        spec.run_limit = Some(STRESS + Duration::from_secs(120));
+        if stress.is_delayed {
+            spec.params = vec!["delay_one_in=10".into()];
+        }
+    })?;
+    Ok(stress_status(&outcome))
 }
 
 pub(super) fn stress_argv() -> Vec<OsString> {

@@ -5,8 +5,9 @@
 use std::thread;
 use std::time::Duration;
 
-use super::query::{must_add_up, speculations};
+use super::query::must_add_up;
 use crate::access::{Fault, Signal};
+use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files;
 use crate::selftest::runner::{Needs, Test, tests};
@@ -92,7 +93,7 @@ fn store_at(
 }
 
 fn aborts(arena: &Arena) -> Result<u64, Stop> {
-    Ok(speculations(&arena.space.stats()?).1)
+    Ok(Counts::of(&arena.space.stats()?).aborts())
 }
 
 fn unmap_overtakes_a_fault() -> Outcome {

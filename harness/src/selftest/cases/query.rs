@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! QUERY and STATS.
 
+use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, SPACE_SIZE, bytes, regions};
-use crate::{Backing, PAGE_SIZE, Placement, Prot, Space, Stats};
+use crate::{Backing, PAGE_SIZE, Placement, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "query":
     empty_space_has_no_region,
@@ -173,27 +174,6 @@ fn stats_count_what_happened() -> Outcome {
     must_add_up(&arena.space)
 }
 
-/// How many speculations succeeded, and how many were given up.
-pub(super) fn speculations(stats: &Stats) -> (u64, u64) {
-    let successes = stats.spf_anon_read
-        + stats.spf_anon_write
-        + stats.spf_shared_read
-        + stats.spf_shared_write
-        + stats.spf_private_read
-        + stats.spf_private_write;
-    let aborts = stats.spf_writer_active
-        + stats.spf_no_region
-        + stats.spf_not_speculable
-        + stats.spf_stale
-        + stats.spf_denied
-        + stats.spf_detached
-        + stats.spf_not_cached
-        + stats.spf_leaf_busy
-        + stats.spf_raced
-        + stats.spf_no_memory;
-    (successes, aborts)
-}
-
 /// The identity that the header documents, and that of the pages.
 #[track_caller]
 pub(super) fn must_add_up(space: &Space) -> Outcome {
@@ -213,9 +193,9 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
         stats.faults,
         "sum of the outcomes of faults in {stats:?}"
     );
-    let (successes, aborts) = speculations(&stats);
+    let counts = Counts::of(&stats);
     ensure_eq!(
-        (successes + aborts, aborts),
+        (counts.successes() + counts.aborts(), counts.aborts()),
         (stats.spf_attempts, stats.spf_fallbacks),
         "attempts and fallbacks of {stats:?}"
     );

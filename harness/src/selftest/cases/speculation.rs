@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
-use super::query::{must_add_up, speculations};
+use super::query::must_add_up;
 use crate::access::Signal;
+use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files;
 use crate::selftest::runner::{Needs, Test, tests};
@@ -280,7 +281,8 @@ fn counters_add_up_beside_changes() -> Outcome {
             }
         })?;
         let stats = arena.space.stats()?;
-        let (successes, aborts) = speculations(&stats);
+        let counts = Counts::of(&stats);
+        let (successes, aborts) = (counts.successes(), counts.aborts());
         ensure!(
             successes > 0 && aborts > 0,
             "{policy}: {successes} successes and {aborts} aborts"
