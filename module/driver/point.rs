@@ -4,8 +4,9 @@
 //! between two is hit.
 //!
 //! Only the build with `--cfg faultline_test_hooks` has them. Of all who come to a
-//! point that the parameter `delay_points` names by its bit, one of `delay_one_in`
-//! sleeps for up to `delay_us`; each for just as long, if it is every one. Debugfs `faultline/points` says how many came to
+//! point that the parameter `delay_points` names by its bit, the first and one of
+//! `delay_one_in` sleep for up to `delay_us`; each for just as long, if it is every
+//! one. Debugfs `faultline/points` says how many came to
 //! each, and how many slept there.
 
 /// Declares the points, with the names that debugfs shows.
@@ -94,11 +95,17 @@ mod hooks {
     static CAME: [Atomic<u64>; NAMES.len()] = [const { Atomic::new(0) }; NAMES.len()];
     static SLEPT: [Atomic<u64>; NAMES.len()] = [const { Atomic::new(0) }; NAMES.len()];
 
+    /// So many sleep at each point, however few come there.
+    const FIRST: u64 = 20;
+
     pub(super) fn reach(point: usize) {
-        CAME[point].add(1, Relaxed);
+        let before = CAME[point].fetch_add(1, Relaxed);
         let (one_in, most) = (param::delay_one_in(), param::delay_us());
         let is_chosen = param::delay_points() & (1 << point) != 0;
-        if is_chosen && one_in != 0 && most != 0 && random_below(one_in) == 0 {
+        if !is_chosen || one_in == 0 || most == 0 {
+            return;
+        }
+        if before < FIRST || random_below(one_in) == 0 {
             SLEPT[point].add(1, Relaxed);
             let us = match one_in {
                 1 => most,

@@ -227,13 +227,16 @@ fn run_stress(ctx: &Ctx, stress: &Stress) -> Result<Status> {
     let mut argv = stress_argv();
     argv.extend(["--policy", stress.policy].map(OsString::from));
     if stress.is_delayed {
+        // Leaves come and go only if changes are as large as they are.
+        let large = ["--pages", "8192", "--change-pages", "2048"];
+        argv.extend(large.map(OsString::from));
         argv.push("--every-point".into());
     }
     let outcome = boot(ctx, &built, stress.name, argv, |spec| {
         spec.smp = stress.smp;
         spec.run_limit = Some(STRESS + Duration::from_secs(120));
         if stress.is_delayed {
-            spec.params = vec!["delay_one_in=10".into()];
+            spec.params = vec!["delay_one_in=5".into()];
         }
     })?;
     Ok(stress_status(&outcome))
