@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::concurrency::for_a_while;
 use super::query::must_add_up;
+use super::transfer::{Disk, PAGES};
 use crate::Prot;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
-use crate::selftest::sys::gup::{pipe, splice_pages};
+use crate::selftest::sys::gup::{pipe, read_remote, splice_pages, transfer, write_remote};
 use crate::selftest::sys::memory::{Mapping, READ_WRITE};
 use crate::selftest::sys::process::fork_and_reap;
 
@@ -22,6 +23,9 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "races":
     windows_come_and_go_beside_unmap,
     windows_move_beside_unmap,
     gup_beside_unmap,
+    remote_accesses_beside_replacements,
+    direct_reads_beside_replacements,
+    pinned_pages_stay_intact_beside_replacements,
     unmap_reaches_every_window,
 ];
 
@@ -160,6 +164,103 @@ fn gup_beside_unmap() -> Outcome {
             }
             Ok(())
         }
+    })?;
+    must_add_up(&arena.space)
+}
+
+/// Whether `word` is 0 or a stamp of page `page`, as `stamp` makes them in rounds.
+fn is_of(page: usize, word: u64) -> Outcome {
+    ensure_eq!(
+        word != 0 && word & 0xff != page as u64,
+        false,
+        "{word:#x} on page {page}"
+    );
+    Ok(())
+}
+
+/// The first word of each page.
+fn first_words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks_exact(PAGE).map(|page| {
+        let word = page[..8].try_into().expect("eight bytes");
+        u64::from_ne_bytes(word)
+    })
+}
+
+/// process_vm_readv and process_vm_writev, which pin pages one by one.
+fn remote_accesses_beside_replacements() -> Outcome {
+    let arena = Arena::new(8, Prot::READ_WRITE)?;
+    let pid = std::process::id() as i32;
+    let at = |page: usize| arena.window.ptr() as usize + page * PAGE;
+    for_a_while(TIME, 3, |number, round| match number {
+        0 => {
+            arena.remap(0, 8, Prot::READ_WRITE)?;
+            for page in 0..8 {
+                is_of(page, arena.window.load(page * PAGE)?)?;
+            }
+            arena.stamp(0, 8, round << 8)
+        }
+        1 => {
+            let seen = read_remote(pid, at(0), 8 * PAGE)?;
+            first_words(&seen)
+                .enumerate()
+                .try_for_each(|(page, word)| is_of(page, word))
+        }
+        _ => {
+            let page = round as usize % 8;
+            let stamp = (round << 8) + page as u64;
+            write_remote(pid, at(page), &stamp.to_ne_bytes())?;
+            Ok(())
+        }
+    })?;
+    must_add_up(&arena.space)
+}
+
+/// The device writes to pages that may have been replaced meanwhile: then to nobody's.
+fn direct_reads_beside_replacements() -> Outcome {
+    let disk = Disk::open()?;
+    disk.stamp(1 << 8)?;
+    let arena = Arena::new(PAGES, Prot::READ_WRITE)?;
+    for_a_while(TIME, 3, |number, round| match number {
+        0 => {
+            arena.remap(0, PAGES, Prot::READ_WRITE)?;
+            for page in 0..PAGES {
+                is_of(page, arena.window.load(page * PAGE)?)?;
+            }
+            arena.stamp(0, PAGES, round << 8)
+        }
+        _ => {
+            let length = PAGES * PAGE;
+            transfer(&disk.file, false, &arena.window, 0, length, 0)?;
+            Ok(())
+        }
+    })?;
+    must_add_up(&arena.space)
+}
+
+/// What is in a pipe is what was there when it was pinned, whatever is mapped there
+/// and stored to since.
+fn pinned_pages_stay_intact_beside_replacements() -> Outcome {
+    use std::io::Read;
+    let arena = Arena::new(16, Prot::READ_WRITE)?;
+    for_a_while(TIME, 3, |number, round| {
+        // Each thread has pages of its own; the space and its leaf are everybody's.
+        let from = number * 5;
+        arena.remap(from, 4, Prot::READ_WRITE)?;
+        arena.stamp(from, 4, round << 8)?;
+        let (mut read, write) = pipe()?;
+        let spliced = splice_pages(&write, &arena.window, from * PAGE, 4 * PAGE)?;
+        arena.remap(from, 4, Prot::READ_WRITE)?;
+        for page in from..from + 4 {
+            reads(arena.window.load(page * PAGE), 0, "page mapped anew")?;
+        }
+        arena.stamp(from, 4, u64::MAX << 8)?;
+        let mut seen = vec![0; spliced];
+        read.read_exact(&mut seen)?;
+        for (page, word) in first_words(&seen).enumerate() {
+            let page = (from + page) as u64;
+            ensure_eq!(word, (round << 8) + page, "page {page} in the pipe");
+        }
+        Ok(())
     })?;
     must_add_up(&arena.space)
 }

@@ -131,16 +131,16 @@ fn spliced_pages_outlive_the_space() -> Outcome {
 }
 
 /// A block device, and memory to talk to it with.
-struct Disk {
-    file: File,
+pub(super) struct Disk {
+    pub(super) file: File,
     memory: Mapping,
 }
 
 const DISK: &str = "/dev/ram0";
-const PAGES: usize = 8;
+pub(super) const PAGES: usize = 8;
 
 impl Disk {
-    fn open() -> Result<Disk, Stop> {
+    pub(super) fn open() -> Result<Disk, Stop> {
         let file =
             open_direct(Path::new(DISK)).map_err(|error| Stop::skip(format!("{DISK}: {error}")))?;
         Ok(Disk {
@@ -150,7 +150,7 @@ impl Disk {
     }
 
     /// Writes `base + page` into each page of the disk.
-    fn stamp(&self, base: u64) -> Outcome {
+    pub(super) fn stamp(&self, base: u64) -> Outcome {
         for page in 0..PAGES {
             self.memory.store(page * PAGE, base + page as u64)?;
         }
