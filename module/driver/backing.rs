@@ -38,6 +38,17 @@ pub(crate) enum Kind {
     Private,
 }
 
+impl Kind {
+    /// The `FAULTLINE_BACKING_*` value.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Anon => uapi::FAULTLINE_BACKING_ANON,
+            Self::Shared => uapi::FAULTLINE_BACKING_SHARED,
+            Self::Private => uapi::FAULTLINE_BACKING_PRIVATE,
+        }
+    }
+}
+
 /// What the pages of a region are made of.
 ///
 /// Two are equal if their regions could be parts of one region: the same open
@@ -191,15 +202,6 @@ impl Backing {
             Self::Anon => Kind::Anon,
             Self::Shared { .. } => Kind::Shared,
             Self::Private { .. } => Kind::Private,
-        }
-    }
-
-    /// The `FAULTLINE_BACKING_*` value.
-    pub(crate) fn number(&self) -> u32 {
-        match self.kind() {
-            Kind::Anon => uapi::FAULTLINE_BACKING_ANON,
-            Kind::Shared => uapi::FAULTLINE_BACKING_SHARED,
-            Kind::Private => uapi::FAULTLINE_BACKING_PRIVATE,
         }
     }
 

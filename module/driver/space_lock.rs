@@ -79,6 +79,11 @@ impl SpaceLock {
         })
     }
 
+    /// What tells this lock, and its space, from others in traces.
+    pub(crate) fn id(&self) -> usize {
+        self.range.address()
+    }
+
     /// The policy, which may change any time unless the lock is held.
     pub(crate) fn policy(&self) -> Policy {
         // Relaxed: who holds the lock is ordered behind the last change by it;

@@ -6,7 +6,7 @@ use kernel::prelude::*;
 
 use super::backing::Kind;
 use crate::{
-    kern::{percpu::PerCpuCounters, uapi::faultline_stats},
+    kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
     portable::{fault::Cause, protection::Access},
 };
 
@@ -92,6 +92,23 @@ impl From<Cause> for Counter {
             Cause::LeafBusy => Self::SpfLeafBusy,
             Cause::Raced => Self::SpfRaced,
             Cause::NoMemory => Self::SpfNoMemory,
+        }
+    }
+}
+
+impl From<Outcome> for Counter {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::FaultOk,
+            Outcome::NoRegion => Self::FaultNoRegion,
+            Outcome::Denied => Self::FaultDenied,
+            Outcome::Limit => Self::FaultLimit,
+            Outcome::Killed => Self::FaultKilled,
+            Outcome::NoMemory => Self::FaultNoMemory,
+            Outcome::Retried => Self::FaultRetried,
+            Outcome::Again => Self::FaultAgain,
+            Outcome::NoPage => Self::FaultNoPage,
+            Outcome::Io => Self::FaultIo,
         }
     }
 }

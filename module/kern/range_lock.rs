@@ -224,7 +224,7 @@ impl RangeLock {
     }
 
     /// What tells this lock from others in traces.
-    fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         self.map.get() as usize
     }
 
