@@ -197,7 +197,11 @@ impl Space {
         }
         let handled = self
             .lock
-            .read_page(page, || self.handle_page(fault, access))
+            .read_page(
+                page,
+                |wait| self.stats.count_wait(wait),
+                || self.handle_page(fault, access),
+            )
             .unwrap_or(Err(Failure::Killed));
         (Path::Locked, handled)
     }

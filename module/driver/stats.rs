@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::backing::Kind;
+use super::{backing::Kind, space_lock::Wait};
 use crate::{
     kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
     portable::{fault::Cause, protection::Access},
@@ -77,6 +77,9 @@ counters! {
     LockedSharedWrite => locked_shared_write,
     LockedPrivateRead => locked_private_read,
     LockedPrivateWrite => locked_private_write,
+    FaultWaits => fault_waits,
+    FaultWaitsFalse => fault_waits_false,
+    FaultWaitNs => fault_wait_ns,
 }
 
 impl From<Cause> for Counter {
@@ -157,6 +160,15 @@ impl Stats {
     pub(crate) fn count_abort(&self, cause: Cause) {
         self.count(cause.into());
         self.count(Counter::SpfFallbacks);
+    }
+
+    /// Counts a fault's wait for the lock of the space.
+    pub(crate) fn count_wait(&self, wait: Wait) {
+        self.count(Counter::FaultWaits);
+        if wait.is_false {
+            self.count(Counter::FaultWaitsFalse);
+        }
+        self.add(Counter::FaultWaitNs, wait.time.as_nanos());
     }
 
     /// Adds `amount`, which may be negative.
