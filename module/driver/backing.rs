@@ -38,6 +38,17 @@ pub(crate) enum Kind {
     Private,
 }
 
+impl Kind {
+    /// The `FAULTLINE_BACKING_*` value.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Anon => uapi::FAULTLINE_BACKING_ANON,
+            Self::Shared => uapi::FAULTLINE_BACKING_SHARED,
+            Self::Private => uapi::FAULTLINE_BACKING_PRIVATE,
+        }
+    }
+}
+
 /// What the pages of a region are made of.
 ///
 /// Two are equal if their regions could be parts of one region: the same open
@@ -194,15 +205,6 @@ impl Backing {
         }
     }
 
-    /// The `FAULTLINE_BACKING_*` value.
-    pub(crate) fn number(&self) -> u32 {
-        match self.kind() {
-            Kind::Anon => uapi::FAULTLINE_BACKING_ANON,
-            Kind::Shared => uapi::FAULTLINE_BACKING_SHARED,
-            Kind::Private => uapi::FAULTLINE_BACKING_PRIVATE,
-        }
-    }
-
     /// Where page `page` of the space comes from. Does not sleep, so it can be
     /// asked under RCU; what is returned can be used behind it.
     pub(crate) fn source(&self, page: u64) -> Source {
@@ -237,9 +239,10 @@ impl Backing {
             }
             Self::Anon | Self::Private { .. } if !seems_empty => Ok(Sight::Slot),
             Self::Anon => Ok(Sight::Zero),
-            Self::Private { file, .. } => {
-                file.cached_page(index).map(Sight::Copy).ok_or(Cause::NotCached)
-            }
+            Self::Private { file, .. } => file
+                .cached_page(index)
+                .map(Sight::Copy)
+                .ok_or(Cause::NotCached),
         }
     }
 
@@ -402,9 +405,7 @@ impl Source {
             Self::Zero => SpacePage::zeroed()
                 .map(NewPage::Own)
                 .map_err(|_| ReadError::NoMemory),
-            Self::Shared(memfd, index) => {
-                memfd.page(*index, want(access)).map(NewPage::Cached)
-            }
+            Self::Shared(memfd, index) => memfd.page(*index, want(access)).map(NewPage::Cached),
             Self::Private(file, index, reading) => file
                 .copy_page(*index, *reading)
                 .map(|page| NewPage::Own(SpacePage::new(page))),

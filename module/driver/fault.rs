@@ -25,6 +25,7 @@ use crate::{
         held_file::ReadError,
         page_ref::PageRef,
         task::fatal_signal_pending,
+        trace_space::{self, Outcome, Path},
         vm_ops::{InsertError, VmFault, VmFaultResult, VmOperations},
     },
     portable::{
@@ -69,25 +70,25 @@ impl From<ReadError> for Failure {
 }
 
 impl Failure {
-    /// What the core is told, and what is counted.
-    fn report(self) -> (VmFaultResult, Counter) {
+    /// What the core is told, and what is counted and traced.
+    fn report(self) -> (VmFaultResult, Outcome) {
         match self {
-            Self::NoRegion => (VmFaultResult::SIGBUS, Counter::FaultNoRegion),
-            Self::Denied => (VmFaultResult::SIGSEGV, Counter::FaultDenied),
+            Self::NoRegion => (VmFaultResult::SIGBUS, Outcome::NoRegion),
+            Self::Denied => (VmFaultResult::SIGSEGV, Outcome::Denied),
             // Not OOM, with which the core would try for ever.
-            Self::Limit => (VmFaultResult::SIGBUS, Counter::FaultLimit),
+            Self::Limit => (VmFaultResult::SIGBUS, Outcome::Limit),
             Self::Killed if Mistake::RetryKilled.is_made() => {
-                (VmFaultResult::NOPAGE, Counter::FaultKilled)
+                (VmFaultResult::NOPAGE, Outcome::Killed)
             }
             // Not NOPAGE, with which an access from the kernel would loop.
-            Self::Killed => (VmFaultResult::SIGBUS, Counter::FaultKilled),
-            Self::NoMemory => (VmFaultResult::OOM, Counter::FaultNoMemory),
+            Self::Killed => (VmFaultResult::SIGBUS, Outcome::Killed),
+            Self::NoMemory => (VmFaultResult::OOM, Outcome::NoMemory),
             // The access is made again, as after finish_fault() of the core.
-            Self::TableGone => (VmFaultResult::NOPAGE, Counter::FaultAgain),
-            Self::NoPage => (VmFaultResult::SIGBUS, Counter::FaultNoPage),
-            Self::Io => (VmFaultResult::SIGBUS, Counter::FaultIo),
+            Self::TableGone => (VmFaultResult::NOPAGE, Outcome::Again),
+            Self::NoPage => (VmFaultResult::SIGBUS, Outcome::NoPage),
+            Self::Io => (VmFaultResult::SIGBUS, Outcome::Io),
             // What `VmFault::retry_behind_read` says is returned instead.
-            Self::NotCached => (VmFaultResult::NOPAGE, Counter::FaultRetried),
+            Self::NotCached => (VmFaultResult::NOPAGE, Outcome::Retried),
         }
     }
 
@@ -134,16 +135,20 @@ impl Space {
             Access::Read
         };
         let speculates = self.lock.policy().speculates();
-        let (result, outcome) = if speculates && self.speculate(fault, access) {
-            (VmFaultResult::NOPAGE, Counter::FaultOk)
+        let (path, handled) = if speculates && self.speculate(fault, access) {
+            (Path::Speculative, Ok(()))
         } else {
-            match self.handle_locked(fault, access) {
-                Ok(()) => (VmFaultResult::NOPAGE, Counter::FaultOk),
-                Err(failure) => failure.report(),
-            }
+            self.handle_locked(fault, access)
+        };
+        let (result, outcome) = match handled {
+            Ok(()) => (VmFaultResult::NOPAGE, Outcome::Ok),
+            Err(failure) => failure.report(),
         };
         self.stats.count(Counter::Faults);
-        self.stats.count(outcome);
+        self.stats.count(outcome.into());
+        let (address, page, write) = traced(fault);
+        let (path, outcome) = (path as u32, outcome as u32);
+        trace_space::fault_completed(self.lock.id(), address, page, write, path, outcome);
         result
     }
 
@@ -155,31 +160,50 @@ impl Space {
         let mut steps = Filling::new(target, Speculative::new(), |page: &PageRef| {
             insert(fault, page, access)
         });
-        match fault::handle(&mut steps) {
+        let handled = fault::handle(&mut steps);
+        let way = steps.way;
+        let ((address, page, write), id) = (traced(fault), self.lock.id());
+        match handled {
             Ok(()) => {
-                self.stats.count_success(steps.way.backing(), access);
+                self.stats.count_success(way.backing(), access);
+                let backing = way.backing().number();
+                trace_space::fault_speculated(id, address, page, write, backing);
                 true
             }
             Err(cause) => {
                 // The fallback comes once: the caller goes the locked path.
                 self.stats.count_abort(cause);
+                let sequence = way.generation();
+                trace_space::fault_aborted(id, address, page, write, cause as u32, sequence);
                 Point::FaultAborted.reach();
+                trace_space::fault_fell_back(id, address, page, write);
                 false
             }
         }
     }
 
     /// No region of the page changes while the fault is handled.
-    fn handle_locked(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
+    fn handle_locked(
+        &self,
+        fault: &mut VmFault<'_>,
+        access: Access,
+    ) -> (Path, Result<(), Failure>) {
         let page = fault.pgoff() as u64;
         if let Some(region) = self.lock.try_read_region(&self.regions, page) {
             self.stats.count(Counter::FaultRegionLocked);
-            let source = source_of(&region, page, access)?;
-            return self.handle_source(fault, source, access);
+            let handled = source_of(&region, page, access)
+                .and_then(|source| self.handle_source(fault, source, access));
+            return (Path::Region, handled);
         }
-        self.lock
-            .read_page(page, || self.handle_page(fault, access))
-            .unwrap_or(Err(Failure::Killed))
+        let handled = self
+            .lock
+            .read_page(
+                page,
+                |wait| self.stats.count_wait(wait),
+                || self.handle_page(fault, access),
+            )
+            .unwrap_or(Err(Failure::Killed));
+        (Path::Locked, handled)
     }
 
     fn handle_page(&self, fault: &mut VmFault<'_>, access: Access) -> Result<(), Failure> {
@@ -224,6 +248,11 @@ impl Space {
         let map = |_: &PageRef| Ok(());
         fault::handle(&mut Filling::new(target, Locked::new(source), map)).map_err(Failure::errno)
     }
+}
+
+/// What events say of a fault: the address, the page, and whether it writes.
+fn traced(fault: &VmFault<'_>) -> (usize, u64, bool) {
+    (fault.address(), fault.pgoff() as u64, fault.is_write())
 }
 
 /// Where `page` of `region` comes from, if it allows the access.

@@ -15,7 +15,7 @@ use super::{
     stats::Counter,
 };
 use crate::{
-    kern::{page_ref::PageRef, rcu_arc::RcuArc},
+    kern::{page_ref::PageRef, rcu_arc::RcuArc, trace_space},
     portable::{
         fault::{Again, Need, Prepared, Refusal, Slot, Steps},
         protection::Access,
@@ -87,7 +87,7 @@ impl<'a, W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Filling<'a, W, M> {
         Self { target, way, map }
     }
 
-    /// Puts `new` into the slot, unless it is there, and returns the page if it
+    /// Puts `new` into the slot, unless it is full, and returns the page if it
     /// belongs to a page cache. It is counted only here, under the lock: counted
     /// earlier, of two faults on the last page that the limit allows one would
     /// find the limit reached by the other.
@@ -95,9 +95,9 @@ impl<'a, W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Filling<'a, W, M> {
         &self,
         leaf: &mut LockedLeaf<'_>,
         new: Option<NewPage>,
+        is_empty: bool,
     ) -> Result<Option<PageRef>, Failure> {
         let Target { space, slot, .. } = self.target;
-        let is_empty = leaf.slot(slot) == Slot::Empty;
         if is_empty && new.is_some() {
             if !space.held.try_add_one() && !Mistake::SkipLimit.is_made() {
                 return Err(Failure::Limit);
@@ -169,9 +169,18 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn commit(&mut self, leaf: &mut LockedLeaf<'_>, new: Option<NewPage>) -> Result<(), W::Error> {
-        let cached = self.fill(leaf, new)?;
+        let Target {
+            space,
+            page,
+            index,
+            slot,
+            ..
+        } = self.target;
+        let is_empty = leaf.slot(slot) == Slot::Empty;
+        let cached = self.fill(leaf, new, is_empty)?;
+        trace_space::commit(space.lock.id(), page as u64, index, is_empty);
         Point::FaultFilled.reach();
-        let own = leaf.get(self.target.slot).map(SpacePage::page);
+        let own = leaf.get(slot).map(SpacePage::page);
         match cached.as_ref().or(own) {
             Some(page) => (self.map)(page)?,
             None => return Err(not_ours().into()),

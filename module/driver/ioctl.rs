@@ -2,6 +2,8 @@
 
 //! The ioctl calls: arguments in, an operation, results out.
 //!
+//! An operation is traced when it is over.
+//!
 //! User memory is only touched before an operation takes its first lock and
 //! after it has released the last: it may lie inside a window of this very
 //! space.
@@ -19,7 +21,7 @@ use super::{
     space::{Space, SPACE_PAGES},
 };
 use crate::{
-    kern::uapi::*,
+    kern::{trace_space, uapi::*},
     portable::{
         interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
         protection::Protection,
@@ -153,6 +155,11 @@ fn range_of(addr: u64, length: u64) -> Result<Interval> {
     Interval::from_bytes(addr, length, FAULTLINE_SPACE_SIZE).ok_or(EINVAL)
 }
 
+/// What events say of a result: 0, or a negative errno.
+fn errno<T>(result: &Result<T>) -> i32 {
+    result.as_ref().err().map_or(0, |error| error.to_errno())
+}
+
 impl Space {
     fn ioctl_map(&self, map: &mut faultline_map) -> Result {
         let placement = placement(map)?;
@@ -165,7 +172,16 @@ impl Space {
                 pending: false,
             },
         };
-        map.addr = self.map(request)? << PAGE_SHIFT;
+        let hint = match request.placement {
+            Placement::Lowest { hint, .. } => hint,
+            Placement::Fixed(range) | Placement::FixedNoReplace(range) => range.start(),
+        };
+        let mapped = self.map(request);
+        let start = *mapped.as_ref().unwrap_or(&hint);
+        let end = start.saturating_add(map.length >> PAGE_SHIFT);
+        let (id, result) = (self.lock.id(), errno(&mapped));
+        trace_space::map(id, start, end, map.prot, map.backing, result);
+        map.addr = mapped? << PAGE_SHIFT;
         Ok(())
     }
 
@@ -173,7 +189,11 @@ impl Space {
         if unmap.flags != 0 {
             return Err(EINVAL);
         }
-        self.unmap(range_of(unmap.addr, unmap.length)?)
+        let range = range_of(unmap.addr, unmap.length)?;
+        let unmapped = self.unmap(range);
+        let result = errno(&unmapped);
+        trace_space::unmap(self.lock.id(), range.start(), range.end(), result);
+        unmapped
     }
 
     fn ioctl_protect(&self, protect: &faultline_protect) -> Result {
@@ -181,7 +201,11 @@ impl Space {
             return Err(EINVAL);
         }
         let protection = Protection::from_bits(protect.prot).ok_or(EINVAL)?;
-        self.protect(range_of(protect.addr, protect.length)?, protection)
+        let range = range_of(protect.addr, protect.length)?;
+        let protected = self.protect(range, protection);
+        let (id, result) = (self.lock.id(), errno(&protected));
+        trace_space::protect(id, range.start(), range.end(), protect.prot, result);
+        protected
     }
 
     fn ioctl_remap(&self, remap: &mut faultline_remap) -> Result {
@@ -203,7 +227,11 @@ impl Space {
             new_pages,
             target,
         };
-        remap.new_addr = self.remap(request)? << PAGE_SHIFT;
+        let remapped = self.remap(request);
+        let to = *remapped.as_ref().unwrap_or(&old.start());
+        let (id, result) = (self.lock.id(), errno(&remapped));
+        trace_space::remap(id, old.start(), old.end(), to, new_pages, result);
+        remap.new_addr = remapped? << PAGE_SHIFT;
         Ok(())
     }
 
@@ -212,11 +240,14 @@ impl Space {
             return Err(EINVAL);
         }
         let range = range_of(advise.addr, advise.length)?;
-        match advise.advice {
+        let advised = match advise.advice {
             FAULTLINE_ADVISE_DONTNEED => self.discard_pages(range),
             FAULTLINE_ADVISE_WILLNEED => self.populate(range),
-            _ => Err(EINVAL),
-        }
+            _ => return Err(EINVAL),
+        };
+        let (id, result) = (self.lock.id(), errno(&advised));
+        trace_space::advise(id, range.start(), range.end(), advise.advice, result);
+        advised
     }
 
     fn ioctl_query(&self, query: &mut faultline_query) -> Result {

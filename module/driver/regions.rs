@@ -25,7 +25,9 @@ use crate::{
     kern::{
         lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored},
+        rcu_maple::{
+            Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored,
+        },
         sync::Sleep,
     },
     portable::{

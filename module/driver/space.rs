@@ -17,7 +17,7 @@ use crate::{
     kern::{
         inode_file::InodeFile,
         page_count::{PageCount, Total},
-        param, uapi,
+        param, trace_space, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
@@ -119,6 +119,7 @@ impl Space {
 
     pub(crate) fn zap(&self, first: u64, pages: u64) {
         if !Mistake::SkipZap.is_made() {
+            trace_space::zap(self.lock.id(), first, pages);
             self.inode.unmap_pages(first, pages);
         }
     }

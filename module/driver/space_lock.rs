@@ -19,6 +19,7 @@ use kernel::{
     prelude::*,
     static_lock_class,
     sync::atomic::{Acquire, Atomic, Relaxed, Release},
+    time::{Delta, Instant, Monotonic},
 };
 
 use super::{
@@ -41,9 +42,98 @@ use crate::{
 pub(crate) struct SpaceLock {
     policy: Atomic<u32>,
     #[pin]
-    global: RwSemaphore,
+    global: Global,
     #[pin]
     range: RangeLock,
+}
+
+/// The semaphore, in a line of its own: who only looks at the policy, as faults that
+/// speculate do, is not disturbed by who takes it.
+#[pin_data]
+#[repr(align(64))]
+struct Global {
+    #[pin]
+    semaphore: RwSemaphore,
+    /// What its holder changes: start and end of two intervals, which may be empty.
+    /// Statistics only.
+    ///
+    /// Relaxed: a fault that waits looks at it beside the holder, which sets it a moment
+    /// after it has got the semaphore. It may see one bound without the other.
+    changing: [Atomic<u64>; 4],
+}
+
+/// The semaphore held for writing.
+pub(crate) struct GlobalWrite<'a> {
+    global: &'a Global,
+    _held: rwsem::WriteGuard<'a>,
+}
+
+/// How a fault has waited for the lock.
+pub(crate) struct Wait {
+    pub(crate) time: Delta,
+    /// No change that had the lock when it came was one of its page.
+    pub(crate) is_false: bool,
+}
+
+impl Global {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            semaphore <- RwSemaphore::new(c_str!("SpaceLock::global"), static_lock_class!()),
+            changing: [const { Atomic::new(0) }; 4],
+        })
+    }
+
+    /// For a change of `ranges`. `EINTR`. May sleep.
+    fn write_killable(&self, ranges: impl Iterator<Item = Interval>) -> Result<GlobalWrite<'_>> {
+        let held = self.semaphore.write_killable()?;
+        for (range, bounds) in ranges.zip(self.changing.chunks(2)) {
+            bounds[0].store(range.start(), Relaxed);
+            bounds[1].store(range.end(), Relaxed);
+        }
+        Ok(GlobalWrite {
+            global: self,
+            _held: held,
+        })
+    }
+
+    /// For `range`; `count` is told if it has to wait. `EINTR`. May sleep.
+    fn read_killable(
+        &self,
+        range: Interval,
+        count: &mut impl FnMut(Wait),
+    ) -> Result<rwsem::ReadGuard<'_>> {
+        match self.semaphore.try_read() {
+            Some(held) => Ok(held),
+            None => self.wait(range, count),
+        }
+    }
+
+    #[cold]
+    fn wait(&self, range: Interval, count: &mut impl FnMut(Wait)) -> Result<rwsem::ReadGuard<'_>> {
+        let is_false = !self.is_changing(range);
+        let start = Instant::<Monotonic>::now();
+        let held = self.semaphore.read_killable();
+        let time = start.elapsed();
+        count(Wait { time, is_false });
+        held
+    }
+
+    /// Whether a change of a page of `range` is under way.
+    fn is_changing(&self, range: Interval) -> bool {
+        self.changing.chunks(2).any(|bounds| {
+            let changing = Interval::new(bounds[0].load(Relaxed), bounds[1].load(Relaxed));
+            changing.is_some_and(|changing| changing.intersect(range).is_some())
+        })
+    }
+}
+
+impl Drop for GlobalWrite<'_> {
+    fn drop(&mut self) {
+        for bound in &self.global.changing {
+            bound.store(0, Relaxed);
+        }
+        // `_held` goes next.
+    }
 }
 
 /// Pages that are locked: the guard is that of the semaphore or of the range lock.
@@ -53,7 +143,7 @@ pub(crate) enum Held<'a, G, M: Mode> {
 }
 
 /// Pages that are locked for a change.
-pub(crate) type Change<'a> = Held<'a, rwsem::WriteGuard<'a>, Write>;
+pub(crate) type Change<'a> = Held<'a, GlobalWrite<'a>, Write>;
 /// Pages of which no region changes.
 pub(crate) type Look<'a> = Held<'a, rwsem::ReadGuard<'a>, Read>;
 
@@ -74,9 +164,14 @@ impl SpaceLock {
     pub(crate) fn new(policy: Policy) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             policy: Atomic::new(policy as u32),
-            global <- RwSemaphore::new(c_str!("SpaceLock::global"), static_lock_class!()),
+            global <- Global::new(),
             range <- RangeLock::new(c_str!("SpaceLock::range"), static_lock_class!()),
         })
+    }
+
+    /// What tells this lock, and its space, from others in traces.
+    pub(crate) fn id(&self) -> usize {
+        self.range.address()
     }
 
     /// The policy, which may change any time unless the lock is held.
@@ -93,7 +188,7 @@ impl SpaceLock {
     /// Changes the policy when nobody holds the lock, of a space with `regions`.
     /// `EINTR`. May sleep.
     pub(crate) fn set_policy(&self, regions: &Regions, policy: Policy) -> Result {
-        let _global = self.global.write_killable()?;
+        let _global = self.global.write_killable([Interval::ALL].into_iter())?;
         let request = pin!(self.range.request());
         let _range = self.range.write_killable(request, Interval::ALL)?;
         // Also if none is locked: faults that try one see that something has changed.
@@ -117,10 +212,16 @@ impl SpaceLock {
             .flatten()
     }
 
-    /// Runs `handle` with one page locked for reading. `EINTR`. May sleep.
-    pub(crate) fn read_page<R>(&self, page: u64, handle: impl FnOnce() -> R) -> Result<R> {
+    /// Runs `handle` with one page locked for reading; `count` is told if that has to
+    /// wait. `EINTR`. May sleep.
+    pub(crate) fn read_page<R>(
+        &self,
+        page: u64,
+        count: impl FnMut(Wait),
+        handle: impl FnOnce() -> R,
+    ) -> Result<R> {
         let range = Interval::new(page, page.wrapping_add(1)).ok_or(EINVAL)?;
-        self.read(range, |_| handle())
+        self.read_counted(range, count, |_| handle())
     }
 
     /// Runs `look` with `range` locked for reading. `EINTR`. May sleep.
@@ -129,17 +230,34 @@ impl SpaceLock {
         range: Interval,
         look: impl FnOnce(&mut Look<'_>) -> R,
     ) -> Result<R> {
+        self.read_counted(range, |_| (), look)
+    }
+
+    fn read_counted<R>(
+        &self,
+        range: Interval,
+        mut count: impl FnMut(Wait),
+        look: impl FnOnce(&mut Look<'_>) -> R,
+    ) -> Result<R> {
         loop {
             match self.locking() {
                 Locking::Global | Locking::Region => {
-                    let held = self.global.read_killable()?;
+                    let held = self.global.read_killable(range, &mut count)?;
                     if self.locking() != Locking::Range {
                         return Ok(look(&mut Held::Global(held)));
                     }
                 }
                 Locking::Range => {
                     let request = pin!(self.range.request());
-                    let held = self.range.read_killable(request, range)?;
+                    let (held, waited) = self.range.read_killable_timed(request, range);
+                    if let Some(waited) = waited {
+                        count(Wait {
+                            time: waited.time,
+                            // It stands behind another that waits.
+                            is_false: !waited.behind_holder,
+                        });
+                    }
+                    let held = held?;
                     if self.locking() == Locking::Range {
                         return Ok(look(&mut Held::Range(held)));
                     }
@@ -163,13 +281,13 @@ impl SpaceLock {
         loop {
             match self.locking() {
                 Locking::Global => {
-                    let held = self.global.write_killable()?;
+                    let held = self.global.write_killable(range.intervals())?;
                     if self.locking() == Locking::Global {
                         return change(&mut Held::Global(held));
                     }
                 }
                 Locking::Region => {
-                    let mut held = Held::Global(self.global.write_killable()?);
+                    let mut held = Held::Global(self.global.write_killable(range.intervals())?);
                     if self.locking() == Locking::Region {
                         // Given back before the semaphore is.
                         let _locked = regions.write(range.intervals())?;
@@ -193,7 +311,7 @@ impl SpaceLock {
         if self.locking() == Locking::Range {
             return Ok(None);
         }
-        let _held = self.global.read_killable()?;
+        let _held = self.global.semaphore.read_killable()?;
         Ok((self.locking() != Locking::Range).then(look))
     }
 
@@ -207,7 +325,8 @@ impl SpaceLock {
         if self.locking() == Locking::Range {
             return Ok(None);
         }
-        let _held = self.global.write_killable()?;
+        // Where it finds one is not known yet: who waits has no region there.
+        let _held = self.global.write_killable(core::iter::empty())?;
         match self.locking() {
             Locking::Global => Ok(Some(change())),
             Locking::Region => {

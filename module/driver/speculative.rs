@@ -34,6 +34,8 @@ pub(super) struct Speculative {
     sight: Sight,
     /// What the region that was seen last is made of.
     kind: Kind,
+    /// The generation of that region; 0 before.
+    generation: u64,
     tries: u32,
 }
 
@@ -42,6 +44,7 @@ impl Speculative {
         Self {
             sight: Sight::Slot,
             kind: Kind::Anon,
+            generation: 0,
             tries: 0,
         }
     }
@@ -50,21 +53,25 @@ impl Speculative {
     pub(super) fn backing(&self) -> Kind {
         self.kind
     }
+
+    /// The generation of the region that was seen last, 0 if none was.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
 }
 
 impl Speculative {
     /// Returns how many bytes of the page are those of a file that it is copied from.
-    fn look_again(
-        &mut self,
-        target: &Target<'_>,
-        new: Option<&NewPage>,
-    ) -> Result<usize, Cause> {
+    fn look_again(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<usize, Cause> {
         let page = target.page as u64;
         let seen = target.space.regions.at(page, |region| {
             let Attributes { backing, .. } = &region.attributes;
+            self.generation = region.generation;
             region.attributes.check(target.access)?;
             self.kind = backing.kind();
-            backing.still_has(page, &self.sight, new).ok_or(Cause::Stale)
+            backing
+                .still_has(page, &self.sight, new)
+                .ok_or(Cause::Stale)
         });
         seen.ok_or(Cause::NoRegion)?
     }
@@ -76,6 +83,7 @@ impl Way for Speculative {
     fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Cause> {
         let page = target.page as u64;
         let seen = target.space.regions.at(page, |region| {
+            self.generation = region.generation;
             region.attributes.look(page, target.access, seems_empty)
         });
         self.sight = seen.ok_or(Cause::NoRegion)??;

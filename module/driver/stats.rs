@@ -4,9 +4,9 @@
 
 use kernel::prelude::*;
 
-use super::backing::Kind;
+use super::{backing::Kind, space_lock::Wait};
 use crate::{
-    kern::{percpu::PerCpuCounters, uapi::faultline_stats},
+    kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
     portable::{fault::Cause, protection::Access},
 };
 
@@ -77,6 +77,9 @@ counters! {
     LockedSharedWrite => locked_shared_write,
     LockedPrivateRead => locked_private_read,
     LockedPrivateWrite => locked_private_write,
+    FaultWaits => fault_waits,
+    FaultWaitsFalse => fault_waits_false,
+    FaultWaitNs => fault_wait_ns,
 }
 
 impl From<Cause> for Counter {
@@ -92,6 +95,23 @@ impl From<Cause> for Counter {
             Cause::LeafBusy => Self::SpfLeafBusy,
             Cause::Raced => Self::SpfRaced,
             Cause::NoMemory => Self::SpfNoMemory,
+        }
+    }
+}
+
+impl From<Outcome> for Counter {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::FaultOk,
+            Outcome::NoRegion => Self::FaultNoRegion,
+            Outcome::Denied => Self::FaultDenied,
+            Outcome::Limit => Self::FaultLimit,
+            Outcome::Killed => Self::FaultKilled,
+            Outcome::NoMemory => Self::FaultNoMemory,
+            Outcome::Retried => Self::FaultRetried,
+            Outcome::Again => Self::FaultAgain,
+            Outcome::NoPage => Self::FaultNoPage,
+            Outcome::Io => Self::FaultIo,
         }
     }
 }
@@ -140,6 +160,15 @@ impl Stats {
     pub(crate) fn count_abort(&self, cause: Cause) {
         self.count(cause.into());
         self.count(Counter::SpfFallbacks);
+    }
+
+    /// Counts a fault's wait for the lock of the space.
+    pub(crate) fn count_wait(&self, wait: Wait) {
+        self.count(Counter::FaultWaits);
+        if wait.is_false {
+            self.count(Counter::FaultWaitsFalse);
+        }
+        self.add(Counter::FaultWaitNs, wait.time.as_nanos());
     }
 
     /// Adds `amount`, which may be negative.

@@ -27,6 +27,7 @@ pub(crate) mod rcu_xarray;
 pub(crate) mod rwsem;
 pub(crate) mod sync;
 pub(crate) mod task;
-pub(crate) mod trace;
+mod trace;
+pub(crate) mod trace_space;
 pub(crate) mod uapi;
 pub(crate) mod vm_ops;

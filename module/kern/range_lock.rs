@@ -16,6 +16,7 @@ use kernel::{
     str::CStr,
     sync::LockClassKey,
     task::might_sleep,
+    time::{Delta, Instant, Monotonic},
     types::{NotThreadSafe, Opaque},
 };
 
@@ -99,6 +100,14 @@ impl Mode for Write {
 // are `None` and its clocks start from zero.
 unsafe impl Zeroable for Portable {}
 
+/// How a request has waited.
+pub(crate) struct Waited {
+    pub(crate) time: Delta,
+    /// Whether anybody that was in the way had the pages when it came: else all of
+    /// these waited, too.
+    pub(crate) behind_holder: bool,
+}
+
 /// A reader/writer lock over intervals of pages.
 ///
 /// # Invariants
@@ -138,17 +147,28 @@ impl RangeLock {
         Request::new(&self.lock)
     }
 
-    /// Waits until no earlier request for any of the pages writes, or `EINTR`
-    /// when a fatal signal arrives. May sleep.
-    pub(crate) fn read_killable<'r, 'l>(
+    /// Waits until no earlier request for any of the pages writes, or `EINTR` when a
+    /// fatal signal arrives. Tells how it has waited, if it has. May sleep.
+    pub(crate) fn read_killable_timed<'r, 'l>(
         &'l self,
         request: Pin<&'r mut Request<'l>>,
         pages: impl Into<Pages>,
-    ) -> Result<Guard<'r, 'l, Read>> {
+    ) -> (Result<Guard<'r, 'l, Read>>, Option<Waited>) {
         let pages = pages.into();
         self.start::<Read>(&pages);
         let queued = request.queue_read(pages.ranges);
-        self.finish_killable(pages, queued)
+        let mut waited = None;
+        let held = self.finish(pages, queued, |queued| {
+            let behind_holder = queued.is_behind_holder();
+            let start = Instant::<Monotonic>::now();
+            let held = queued.wait_killable();
+            waited = Some(Waited {
+                time: start.elapsed(),
+                behind_holder,
+            });
+            held
+        });
+        (held.map_err(|range_lock::Killed| EINTR), waited)
     }
 
     /// Waits until there is no earlier request for any of the pages, or
@@ -224,7 +244,7 @@ impl RangeLock {
     }
 
     /// What tells this lock from others in traces.
-    fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         self.map.get() as usize
     }
 
@@ -301,6 +321,19 @@ impl RangeLock {
         let pages = pages.into();
         self.start::<Read>(&pages);
         self.finish_surely(pages, request.queue_read(pages.ranges))
+    }
+
+    /// Waits until no earlier request for any of the pages writes, or `EINTR`
+    /// when a fatal signal arrives. May sleep.
+    pub(crate) fn read_killable<'r, 'l>(
+        &'l self,
+        request: Pin<&'r mut Request<'l>>,
+        pages: impl Into<Pages>,
+    ) -> Result<Guard<'r, 'l, Read>> {
+        let pages = pages.into();
+        self.start::<Read>(&pages);
+        let queued = request.queue_read(pages.ranges);
+        self.finish_killable(pages, queued)
     }
 
     /// Waits until there is no earlier request for any of the pages. May sleep.

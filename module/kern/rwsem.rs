@@ -51,6 +51,13 @@ impl RwSemaphore {
         })
     }
 
+    /// If there is no writer, and nobody waits. Does not sleep.
+    pub(crate) fn try_read(&self) -> Option<ReadGuard<'_>> {
+        // SAFETY: By the type invariants.
+        let held = unsafe { bindings::down_read_trylock(self.inner.get()) } != 0;
+        held.then(|| ReadGuard(self, NotThreadSafe))
+    }
+
     /// Waits until there is no writer, or `EINTR` when a fatal signal arrives.
     /// May sleep.
     pub(crate) fn read_killable(&self) -> Result<ReadGuard<'_>> {

@@ -21,6 +21,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include "trace_names.h"
 
 /* mutex */
 void faultline_mutex_init(struct mutex *lock, const char *name, struct lock_class_key *key);

@@ -29,8 +29,8 @@ DECLARE_EVENT_CLASS(faultline_range_lock,
 		__entry->end = end;
 		__entry->write = write;
 	),
-	TP_printk("lock=%lx pages=[%llu,%llu) write=%s",
-		  __entry->lock, __entry->start, __entry->end,
+	TP_printk("lock=%p pages=[%llu,%llu) write=%s",
+		  (void *)__entry->lock, __entry->start, __entry->end,
 		  __entry->write ? "true" : "false")
 );
 
@@ -63,8 +63,8 @@ TRACE_EVENT(faultline_range_acquire_returned,
 		__entry->write = write;
 		__entry->success = success;
 	),
-	TP_printk("lock=%lx pages=[%llu,%llu) write=%s success=%s",
-		  __entry->lock, __entry->start, __entry->end,
+	TP_printk("lock=%p pages=[%llu,%llu) write=%s success=%s",
+		  (void *)__entry->lock, __entry->start, __entry->end,
 		  __entry->write ? "true" : "false",
 		  __entry->success ? "true" : "false")
 );

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The module's tracepoints: see `trace.h`.
+//! Tracepoints, and those of range locks: see `trace.h`.
 //!
 //! `kernel::tracepoint::declare_trace!` looks for them in `kernel::bindings`,
 //! where those of a module outside the tree are not.
 
-use kernel::{bindings as c, ffi::c_ulong};
+use kernel::ffi::c_ulong;
 
 /// Declares a function that fires the tracepoint of its name. Disabled, it
 /// costs a jump that is patched out.
@@ -16,14 +16,14 @@ macro_rules! declare_trace {
             pub(crate) fn $name($($arg: $ty),*) {
                 #[allow(improper_ctypes)]
                 extern "C" {
-                    static mut [<__tracepoint_faultline_ $name>]: c::tracepoint;
+                    static mut [<__tracepoint_faultline_ $name>]: kernel::bindings::tracepoint;
                     fn [<rust_do_trace_faultline_ $name>]($($arg: $ty),*);
                 }
                 // SAFETY: The key of a tracepoint may be looked at any time.
                 let enabled = unsafe {
                     kernel::jump_label::static_branch_unlikely!(
                         [<__tracepoint_faultline_ $name>],
-                        c::tracepoint,
+                        kernel::bindings::tracepoint,
                         key
                     )
                 };
@@ -35,6 +35,10 @@ macro_rules! declare_trace {
         }
     )*};
 }
+
+// The torture has no others.
+#[allow(unused_imports)]
+pub(super) use declare_trace;
 
 declare_trace! {
     fn range_start_locking(lock: c_ulong, start: u64, end: u64, write: bool);

@@ -62,6 +62,12 @@ impl VmFault<'_> {
         unsafe { (*self.vmf).__bindgen_anon_1.pgoff }
     }
 
+    /// The address that was accessed.
+    pub(crate) fn address(&self) -> usize {
+        // SAFETY: By the type invariants.
+        unsafe { (*self.vmf).__bindgen_anon_1.real_address }
+    }
+
     /// Whether the access is a write.
     pub(crate) fn is_write(&self) -> bool {
         // SAFETY: By the type invariants.

@@ -331,9 +331,20 @@ struct faultline_stats {
 	__u64 locked_private_read;
 	__u64 locked_private_write;
 	__u64 fault_region_locked;	/* of faults: handled under the region's lock */
-	__u64 fault_waits;	/* waits of faults for a lock of the space */
-	__u64 fault_waits_false;	/* of these: no change of the page was under way */
-	__u64 fault_wait_ns;	/* how long they took, all together */
+
+	/*
+	 * Waits of faults for the lock of the space, which could not be had at once;
+	 * not those for one page's lock, memory, or I/O. A wait is false if no change
+	 * that had the lock when the fault came was one of its page: so it was one of
+	 * other pages (under a policy that locks the whole space, or regions), or the
+	 * fault only stood behind a change that waited itself (under each policy: first
+	 * come, first served). What comes while it waits is not looked at. Where a MAP
+	 * without address goes is not known before, so who waits for one does so
+	 * falsely; and a change that has just got the lock may not be seen.
+	 */
+	__u64 fault_waits;
+	__u64 fault_waits_false;	/* of these */
+	__u64 fault_wait_ns;	/* how long all of them took, also those that were killed */
 };
 
 #define FAULTLINE_IOC_MAGIC	0xF7

@@ -37,7 +37,7 @@ impl Space {
             interval,
             protection: region.attributes.protection,
             generation: region.generation,
-            backing: region.attributes.backing.number(),
+            backing: region.attributes.backing.kind().number(),
             file_page: region.attributes.backing.file_page(interval.start()),
         })
     }

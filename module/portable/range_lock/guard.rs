@@ -55,6 +55,12 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
         self.turn == Turn::Later
     }
 
+    /// Whether anybody that is in the way has the pages now. If not, all of them
+    /// wait, too. Takes spin locks; for statistics.
+    pub fn is_behind_holder(&self) -> bool {
+        self.request.is_behind_holder()
+    }
+
     /// Waits for its turn. May sleep.
     #[inline]
     pub fn wait(self) -> Guard<'r, 'l, M, D, S> {

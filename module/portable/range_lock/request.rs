@@ -305,6 +305,24 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         found
     }
 
+    /// Whether any request that is in the way of this one, which is in line, has its
+    /// pages, or had a moment ago.
+    #[cold]
+    pub(super) fn is_behind_holder(&self) -> bool {
+        let mode = self.waiter.mode.get();
+        let locked = self.lock.lock_places(self.parts());
+        // Nobody is: whoever was has just gone. Relaxed: for statistics.
+        let mut found = self.waiter.pending.load(Relaxed) == 0;
+        for (part, place) in self.placed() {
+            let interval = part.node.interval();
+            self.lock.for_each_related(place, |trees| {
+                found |= trees.has_holder(interval, mode);
+            });
+        }
+        drop(locked);
+        found
+    }
+
     /// Counts what is in the way of the request, which is to wait for it. The
     /// spin locks are held.
     #[inline]

@@ -399,3 +399,24 @@ fn all_conflicts_with_any() {
         assert!(one.try_read(between(at, at + 1)).is_some());
     }
 }
+
+#[test]
+fn a_waiter_knows_whether_it_is_behind_a_holder() {
+    let lock = Lock::new();
+    let [reader, writer, behind, other, beside] = [(); 5].map(|()| Box::pin(Request::new(&lock)));
+    let (mut reader, mut writer, mut behind) = (reader, writer, behind);
+    let (mut other, mut beside) = (other, beside);
+    let held = reader.as_mut().read(between(0, 1));
+    let waiting = writer.as_mut().queue_write(between(0, 10));
+    assert!(waiting.must_wait() && waiting.is_behind_holder());
+    // It only overlaps who waits.
+    let behind = behind.as_mut().queue_read(between(8, 9));
+    assert!(behind.must_wait() && !behind.is_behind_holder());
+    let alone = other.as_mut().write(between(12, 19));
+    let beside = beside.as_mut().queue_read(between(14, 15));
+    assert!(beside.must_wait() && beside.is_behind_holder());
+    drop(held);
+    assert!(behind.is_behind_holder());
+    drop((waiting, alone));
+    assert!(behind.is_behind_holder() && beside.is_behind_holder());
+}

@@ -216,6 +216,16 @@ impl Trees {
         readers || self.writers.has_overlapping(interval)
     }
 
+    /// Whether any part conflicts whose request has nothing in its way.
+    pub(super) fn has_holder(&self, interval: Interval, mode: Mode) -> bool {
+        let mut found = false;
+        self.for_each_conflict(interval, mode, |_, other| {
+            // Relaxed: for statistics. It may be counted down under other spin locks.
+            found |= other.pending.load(Relaxed) == 0;
+        });
+        found
+    }
+
     /// Counts the parts that conflict, and marks them as being in the way.
     pub(super) fn count_conflicts(&self, interval: Interval, mode: Mode) -> u32 {
         let mut count = 0;

@@ -306,7 +306,7 @@ fn unmap_meets_a_new_leaf() -> Outcome {
 }
 
 /// Runs `access` while `change` stops at `point`.
-fn meet<R: Send>(
+pub(super) fn meet<R: Send>(
     point: &str,
     change: impl FnOnce() -> Outcome + Send,
     access: impl FnOnce() -> Result<R, Stop>,

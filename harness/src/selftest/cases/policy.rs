@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
+use super::interleave::meet;
 use super::query::must_add_up;
 use super::signal::{DELAY, SOON, Victim, dies_at_once, during_unmap};
 use super::tracing::Trace;
@@ -12,6 +13,7 @@ use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
+use crate::selftest::sys::points::Stopping;
 use crate::{Placement, Policy, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
@@ -33,6 +35,11 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "pol
     range_lets_no_fault_in_the_range_pass,
     range_lets_no_map_in_the_range_pass,
     change_waits_for_an_unmap,
+    wait_for_a_change_of_other_pages_is_false,
+    wait_for_a_change_of_the_page_is_true,
+    range_counts_no_wait_for_other_pages,
+    wait_behind_a_waiting_change_is_false,
+    wait_between_the_ranges_of_a_move_is_false,
 ];
 
 fn each_is_kept() -> Outcome {
@@ -181,11 +188,7 @@ fn range_lets_no_fault_in_the_range_pass() -> Outcome {
     during_unmap(
         Policy::RANGE,
         Victim::Waits,
-        |arena| {
-            // A window of its own, so that there is no entry yet.
-            let view = window(&arena.space, BASE, 1)?;
-            raises(view.load(0), Signal::Bus, "load during the UNMAP")
-        },
+        loads_what_is_unmapped,
         |_, child, _| child.finish(DELAY + SOON),
     )?;
     let lines = trace.lines()?;
@@ -222,4 +225,95 @@ fn change_waits_for_an_unmap() -> Outcome {
             Ok(())
         },
     )
+}
+
+/// How many waits of faults there are, and how many of them are false.
+fn waits(arena: &Arena) -> Result<(u64, u64), Stop> {
+    let stats = arena.space.stats()?;
+    Ok((stats.fault_waits, stats.fault_waits_false))
+}
+
+/// The fault of `victim`, beside an UNMAP of page 0, must be counted as `expected`.
+fn must_count(policy: Policy, victim: fn(&Arena) -> Outcome, expected: (u64, u64)) -> Outcome {
+    let waiting = match expected.0 {
+        0 => Victim::Passes,
+        _ => Victim::Waits,
+    };
+    during_unmap(policy, waiting, victim, |arena, child, _| {
+        child.finish(DELAY + SOON)?;
+        ensure_eq!(waits(arena)?, expected, "{policy}: waits, and false ones");
+        let time = Duration::from_nanos(arena.space.stats()?.fault_wait_ns);
+        let (least, most) = match waiting {
+            Victim::Passes => (Duration::ZERO, Duration::ZERO),
+            Victim::Waits => (Duration::from_millis(300), DELAY + SOON),
+        };
+        ensure!(
+            least <= time && time <= most,
+            "{policy}: waited for {time:?}, not {least:?} to {most:?}"
+        );
+        Ok(())
+    })
+}
+
+fn stores_elsewhere(arena: &Arena) -> Outcome {
+    Ok(arena.window.store(3 * PAGE, 7)?)
+}
+
+fn loads_what_is_unmapped(arena: &Arena) -> Outcome {
+    // A window of its own, so that there is no entry yet.
+    let view = window(&arena.space, BASE, 1)?;
+    raises(view.load(0), Signal::Bus, "load during the UNMAP")
+}
+
+fn wait_for_a_change_of_other_pages_is_false() -> Outcome {
+    must_count(Policy::GLOBAL, stores_elsewhere, (1, 1))?;
+    // Of the same region.
+    must_count(Policy::REGION, stores_elsewhere, (1, 1))
+}
+
+fn wait_for_a_change_of_the_page_is_true() -> Outcome {
+    must_count(Policy::GLOBAL, loads_what_is_unmapped, (1, 0))?;
+    must_count(Policy::RANGE, loads_what_is_unmapped, (1, 0))
+}
+
+fn range_counts_no_wait_for_other_pages() -> Outcome {
+    must_count(Policy::RANGE, stores_elsewhere, (0, 0))
+}
+
+/// It is in the line, and will change the page, but has not begun.
+fn wait_behind_a_waiting_change_is_false() -> Outcome {
+    for policy in [Policy::GLOBAL, Policy::RANGE] {
+        let arena = Arena::new(4, Prot::READ_WRITE)?;
+        arena.space.set_policy(policy)?;
+        let stopping = Stopping::at("fault_locked", Duration::from_millis(600))?;
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| arena.window.load(PAGE));
+            stopping.wait()?;
+            let change = scope.spawn(|| arena.protect(0, 4, Prot::READ));
+            thread::sleep(Duration::from_millis(200));
+            ensure!(!change.is_finished(), "the PROTECT did not wait");
+            reads(arena.window.load(3 * PAGE), 0, "page behind the PROTECT")?;
+            let panicked = |_| Stop::fail("a thread panicked");
+            reads(holder.join().map_err(panicked)?, 0, "page that was held")?;
+            Ok::<_, Stop>(change.join().map_err(panicked)??)
+        })?;
+        ensure_eq!(waits(&arena)?, (1, 1), "{policy}: waits, and false ones");
+        must_add_up(&arena.space)?;
+    }
+    Ok(())
+}
+
+fn wait_between_the_ranges_of_a_move_is_false() -> Outcome {
+    for (page, expected) in [(10, (1, 1)), (20, (1, 0))] {
+        let arena = Arena::new(32, Prot::READ_WRITE)?;
+        arena.space.set_policy(Policy::GLOBAL)?;
+        meet(
+            "move_prepared",
+            || arena.shift(0, 1, 20),
+            || reads(arena.window.load(page * PAGE), 0, "page beside the move"),
+        )?;
+        ensure_eq!(waits(&arena)?, expected, "page {page}: waits, false ones");
+        must_add_up(&arena.space)?;
+    }
+    Ok(())
 }

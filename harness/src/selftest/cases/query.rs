@@ -213,6 +213,11 @@ pub(super) fn must_add_up(space: &Space) -> Outcome {
         stats.fault_mkwrite <= stats.fault_write,
         "more upgrades than writes in {stats:?}"
     );
+    ensure!(
+        stats.fault_waits_false <= stats.fault_waits
+            && (stats.fault_waits != 0 || stats.fault_wait_ns == 0),
+        "waits that are none in {stats:?}"
+    );
     let found = regions(space)?.len() as u64;
     ensure_eq!(stats.regions, found, "regions of STATS and of QUERY");
     Ok(())
