@@ -7,6 +7,8 @@
 //! number of regions. A store may fail for want of memory or of room; an
 //! operation allows that of its first store only.
 
+mod room;
+
 use kernel::{
     c_str,
     prelude::*,
@@ -17,6 +19,7 @@ use kernel::{
     },
 };
 
+use self::room::Room;
 use super::{
     mistake::Mistake,
     region::{Attributes, Region},
@@ -56,17 +59,6 @@ pub(crate) struct Regions {
     excess: Atomic<usize>,
 }
 
-/// What a change may do to the number of regions: it may have room for some more
-/// than there are, which no other gets until this is dropped.
-pub(crate) struct Room<'a> {
-    regions: &'a Regions,
-    held: usize,
-    /// Also that of all regions it removes.
-    keeps_all: bool,
-    /// It has changed something, so it may not fail any more.
-    has_begun: bool,
-}
-
 /// What a change has so far: room, and what it has taken out.
 pub(crate) struct Progress<'a> {
     pub(crate) room: Room<'a>,
@@ -83,60 +75,6 @@ pub(crate) struct Prepared {
     pub(crate) is_last: bool,
     /// How many regions more there are than when this is settled.
     excess: usize,
-}
-
-impl Room<'_> {
-    /// Has room for `more` regions, or `ENOMEM`; and keeps that of all regions that
-    /// are removed. May sleep.
-    pub(crate) fn reserve(&mut self, more: usize) -> Result {
-        let regions = self.regions;
-        let _tree = regions.tree.lock();
-        let reserved = regions.reserved.load(Relaxed) + more;
-        let max = regions.limit() as usize + regions.excess.load(Relaxed);
-        if more != 0 && regions.len() + reserved > max && !Mistake::SkipRoom.is_made() {
-            return Err(ENOMEM);
-        }
-        regions.reserved.store(reserved, Relaxed);
-        self.held += more;
-        self.keeps_all = true;
-        Ok(())
-    }
-
-    /// How many regions there may be behind a store. With the tree locked.
-    fn max(&self) -> usize {
-        if self.has_begun || Mistake::SkipRoom.is_made() {
-            return usize::MAX;
-        }
-        let of_others = self.regions.reserved.load(Relaxed) - self.held;
-        let limit = self.regions.limit() as usize + self.regions.excess.load(Relaxed);
-        limit.saturating_sub(of_others)
-    }
-
-    /// A store has changed the number of regions, and `is_done` if nothing else is
-    /// to be stored. With the tree locked.
-    fn spend(&mut self, before: usize, behind: usize, is_done: bool) {
-        self.has_begun = true;
-        let held = (self.held + before).saturating_sub(behind);
-        let held = match (self.keeps_all, is_done) {
-            (true, _) => held,
-            // Its last part may cut a region.
-            (false, false) => held.min(1),
-            (false, true) => 0,
-        };
-        let reserved = &self.regions.reserved;
-        reserved.store(reserved.load(Relaxed) - self.held + held, Relaxed);
-        self.held = held;
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        if self.held != 0 {
-            let _tree = self.regions.tree.lock();
-            let reserved = &self.regions.reserved;
-            reserved.store(reserved.load(Relaxed) - self.held, Relaxed);
-        }
-    }
 }
 
 impl Regions {
@@ -213,14 +151,8 @@ impl Regions {
 
     /// A change that has not begun.
     pub(crate) fn change(&self) -> Progress<'_> {
-        let room = Room {
-            regions: self,
-            held: 0,
-            keeps_all: false,
-            has_begun: false,
-        };
         Progress {
-            room,
+            room: Room::new(self),
             removed: Removed::new(),
         }
     }
@@ -457,7 +389,7 @@ impl Regions {
             &mut Removed<Region>,
         ) -> Result<Option<u64>, StoreError>,
     ) -> Result<Option<u64>> {
-        let last = if progress.room.has_begun {
+        let last = if progress.room.has_begun() {
             Memory::Surely
         } else {
             Memory::Wait
