@@ -237,9 +237,10 @@ impl Backing {
             }
             Self::Anon | Self::Private { .. } if !seems_empty => Ok(Sight::Slot),
             Self::Anon => Ok(Sight::Zero),
-            Self::Private { file, .. } => {
-                file.cached_page(index).map(Sight::Copy).ok_or(Cause::NotCached)
-            }
+            Self::Private { file, .. } => file
+                .cached_page(index)
+                .map(Sight::Copy)
+                .ok_or(Cause::NotCached),
         }
     }
 
@@ -402,9 +403,7 @@ impl Source {
             Self::Zero => SpacePage::zeroed()
                 .map(NewPage::Own)
                 .map_err(|_| ReadError::NoMemory),
-            Self::Shared(memfd, index) => {
-                memfd.page(*index, want(access)).map(NewPage::Cached)
-            }
+            Self::Shared(memfd, index) => memfd.page(*index, want(access)).map(NewPage::Cached),
             Self::Private(file, index, reading) => file
                 .copy_page(*index, *reading)
                 .map(|page| NewPage::Own(SpacePage::new(page))),

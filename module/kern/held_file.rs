@@ -298,8 +298,7 @@ impl HeldFile {
     /// Page `index`, if it is up to date in the page cache. Does not sleep.
     pub(crate) fn cached_page(&self, index: u64) -> Option<PageRef> {
         // SAFETY: By the type invariants.
-        let page =
-            unsafe { bindings::faultline_find_uptodate_page(self.as_ptr(), index as usize) };
+        let page = unsafe { bindings::faultline_find_uptodate_page(self.as_ptr(), index as usize) };
         // SAFETY: It comes with a reference, unless it is null.
         let page = unsafe { PageRef::from_raw(page) }.ok()??;
         (!page.is_poisoned()).then_some(page)
@@ -309,8 +308,7 @@ impl HeldFile {
     /// and its folio was not locked. Does not sleep.
     pub(super) fn try_locked_page(&self, index: u64) -> Option<PageRef> {
         // SAFETY: By the type invariants.
-        let page =
-            unsafe { bindings::faultline_try_locked_page(self.as_ptr(), index as usize) };
+        let page = unsafe { bindings::faultline_try_locked_page(self.as_ptr(), index as usize) };
         // SAFETY: It comes with a reference, unless it is null.
         let page = unsafe { PageRef::from_raw(page) }.ok()??;
         (!page.is_poisoned()).then_some(page)
@@ -319,9 +317,7 @@ impl HeldFile {
     /// Whether `page` is page `index` in the page cache now.
     pub(crate) fn has_page(&self, page: &PageRef, index: u64) -> bool {
         // SAFETY: By the type invariants of both; a folio that is referenced is not split.
-        unsafe {
-            bindings::faultline_file_has_page(self.as_ptr(), page.as_ptr(), index as usize)
-        }
+        unsafe { bindings::faultline_file_has_page(self.as_ptr(), page.as_ptr(), index as usize) }
     }
 
     /// Whether what `update_time` would note is there.

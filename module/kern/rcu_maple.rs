@@ -156,9 +156,8 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
     /// does not sleep.
     pub(crate) fn get<'g>(&self, index: usize, _rcu: &'g rcu::Guard) -> Option<&'g T> {
         // SAFETY: By the type invariants.
-        let found = unsafe {
-            bindings::faultline_maple_load(self.tree.get(), self.seq.get(), index)
-        };
+        let found =
+            unsafe { bindings::faultline_maple_load(self.tree.get(), self.seq.get(), index) };
         // SAFETY: An entry is an object, which is not freed before the read section ends.
         unsafe { found.cast::<T>().as_ref() }
     }
