@@ -161,6 +161,9 @@ impl Space {
                 true
             }
             Err(cause) => {
+                if steps.way.was_aborted_falsely(&target, cause) {
+                    self.stats.count(Counter::SpfFalseAborts);
+                }
                 // The fallback comes once: the caller goes the locked path.
                 self.stats.count_abort(cause);
                 Point::FaultAborted.reach();

@@ -29,6 +29,7 @@ mod mistake;
 mod ops;
 pub(crate) mod point;
 pub(crate) mod policy;
+mod precision;
 mod region;
 mod regions;
 pub(crate) mod space;

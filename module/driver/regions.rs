@@ -25,7 +25,9 @@ use crate::{
     kern::{
         lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
-        rcu_maple::{Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored},
+        rcu_maple::{
+            Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored,
+        },
         sync::Sleep,
     },
     portable::{
@@ -467,6 +469,8 @@ impl Regions {
             match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
                 Ok(None) => return Ok(None),
                 Ok(Some(end)) => {
+                    let removed = progress.removed.iter();
+                    removed.for_each(|region| region.changes.raise());
                     // Nothing may have been there to be removed.
                     if before != tree.len() || progress.removed.len() != 0 {
                         progress.room.spend(before, tree.len(), end >= range.end());

@@ -24,6 +24,7 @@ use kernel::{
 use super::{
     mistake::Mistake,
     policy::{Locking, Policy},
+    precision::Count,
     region::Region,
     regions::Regions,
 };
@@ -44,6 +45,8 @@ pub(crate) struct SpaceLock {
     global: RwSemaphore,
     #[pin]
     range: RangeLock,
+    /// Those that hold it for writing.
+    pub(super) changes: Count,
 }
 
 /// Pages that are locked: the guard is that of the semaphore or of the range lock.
@@ -76,6 +79,7 @@ impl SpaceLock {
             policy: Atomic::new(policy as u32),
             global <- RwSemaphore::new(c_str!("SpaceLock::global"), static_lock_class!()),
             range <- RangeLock::new(c_str!("SpaceLock::range"), static_lock_class!()),
+            changes: Count::new(),
         })
     }
 
@@ -160,6 +164,10 @@ impl SpaceLock {
             true => Interval::ALL.into(),
             false => range.into(),
         };
+        let change = |held: &mut Change<'_>| {
+            let _counted = self.changes.change();
+            change(held)
+        };
         loop {
             match self.locking() {
                 Locking::Global => {
@@ -208,6 +216,7 @@ impl SpaceLock {
             return Ok(None);
         }
         let _held = self.global.write_killable()?;
+        let _counted = self.changes.change();
         match self.locking() {
             Locking::Global => Ok(Some(change())),
             Locking::Region => {
@@ -232,6 +241,9 @@ impl SpaceLock {
         let request = pin!(self.range.request());
         let held = self.range.write_behind_readers(request, range)?;
         let still = held.is_some() && self.locking() == Locking::Range;
-        Ok(still.then(change))
+        Ok(still.then(|| {
+            let _counted = self.changes.change();
+            change()
+        }))
     }
 }

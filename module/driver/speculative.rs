@@ -12,7 +12,9 @@ use super::{
     filling::{Target, Way},
     mistake::Mistake,
     point::Point,
+    precision::Seen,
     region::Attributes,
+    stats::Counter,
 };
 use crate::portable::{
     fault::{Again, Cause, Need, Prepared},
@@ -35,6 +37,8 @@ pub(super) struct Speculative {
     /// What the region that was seen last is made of.
     kind: Kind,
     tries: u32,
+    /// For the coarser designs that this is compared with.
+    seen: Seen,
 }
 
 impl Speculative {
@@ -43,6 +47,7 @@ impl Speculative {
             sight: Sight::Slot,
             kind: Kind::Anon,
             tries: 0,
+            seen: Seen::new(),
         }
     }
 
@@ -53,18 +58,23 @@ impl Speculative {
 }
 
 impl Speculative {
+    /// Whether it was given up for nothing: its leaf was removed, by changes of other
+    /// pages as it seems, as the region has stayed.
+    pub(super) fn was_aborted_falsely(&mut self, target: &Target<'_>, cause: Cause) -> bool {
+        cause == Cause::Detached && self.look_again(target, None).is_ok()
+    }
+
     /// Returns how many bytes of the page are those of a file that it is copied from.
-    fn look_again(
-        &mut self,
-        target: &Target<'_>,
-        new: Option<&NewPage>,
-    ) -> Result<usize, Cause> {
+    fn look_again(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<usize, Cause> {
         let page = target.page as u64;
         let seen = target.space.regions.at(page, |region| {
+            self.seen.look_again(region);
             let Attributes { backing, .. } = &region.attributes;
             region.attributes.check(target.access)?;
             self.kind = backing.kind();
-            backing.still_has(page, &self.sight, new).ok_or(Cause::Stale)
+            backing
+                .still_has(page, &self.sight, new)
+                .ok_or(Cause::Stale)
         });
         seen.ok_or(Cause::NoRegion)?
     }
@@ -75,7 +85,9 @@ impl Way for Speculative {
 
     fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Cause> {
         let page = target.page as u64;
+        self.seen.look(target.space, target.index);
         let seen = target.space.regions.at(page, |region| {
+            self.seen.look_first(region);
             region.attributes.look(page, target.access, seems_empty)
         });
         self.sight = seen.ok_or(Cause::NoRegion)??;
@@ -119,6 +131,14 @@ impl Way for Speculative {
         }
         Point::FaultValidated.reach();
         Ok(())
+    }
+
+    fn admit(&self, target: &Target<'_>) -> Result<(), Cause> {
+        if self.seen.is_enough(target.space, target.index) {
+            return Ok(());
+        }
+        target.space.stats.count(Counter::SpfFalseAborts);
+        Err(Cause::Stale)
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {

@@ -210,6 +210,7 @@ unsigned int faultline_param_delay_points(void);
 unsigned int faultline_param_delay_one_in(void);
 unsigned int faultline_param_delay_us(void);
 unsigned int faultline_param_delay_read_ms(void);
+unsigned int faultline_param_precision(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

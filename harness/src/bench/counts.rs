@@ -26,7 +26,7 @@ macro_rules! counts {
             }
 
             /// Adds those of another space or time.
-            fn add(&mut self, other: &Counts) {
+            pub(super) fn add(&mut self, other: &Counts) {
                 $(self.$name += other.$name;)*
             }
 
