@@ -152,12 +152,21 @@ impl Space {
     fn speculate(&self, fault: &mut VmFault<'_>, access: Access) -> bool {
         self.stats.count(Counter::SpfAttempts);
         let target = Target::new(self, fault.pgoff(), access);
+        let _held = Mistake::HoldRegion
+            .is_made()
+            .then(|| self.regions.try_read(target.page as u64, || true));
         let mut steps = Filling::new(target, Speculative::new(), |page: &PageRef| {
             insert(fault, page, access)
         });
         match fault::handle(&mut steps) {
             Ok(()) => {
                 self.stats.count_success(steps.way.backing(), access);
+                if Mistake::SharedCount.is_made() {
+                    self.lock.changes.raise();
+                }
+                if Mistake::StoreSame.is_made() {
+                    self.lock.store_same();
+                }
                 true
             }
             Err(cause) => {

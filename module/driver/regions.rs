@@ -157,6 +157,17 @@ impl Regions {
         self.tree.len()
     }
 
+    /// A hash of all regions. May sleep.
+    #[cfg(faultline_test_hooks)]
+    pub(super) fn hash(&self) -> u32 {
+        let (mut hash, mut first) = (0, 0);
+        while let Some((last, region)) = self.tree.lock().find_object(first, usize::MAX - 1) {
+            hash = region.hash(hash);
+            first = last + 1;
+        }
+        hash
+    }
+
     /// The limit in force.
     pub(crate) fn limit(&self) -> u64 {
         // Relaxed: a limit lowered meanwhile need not stop a change.

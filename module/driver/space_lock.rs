@@ -83,11 +83,22 @@ impl SpaceLock {
         })
     }
 
+    /// A hash of what the range lock has, which is not in this.
+    #[cfg(faultline_test_hooks)]
+    pub(super) fn hash(&self) -> u32 {
+        self.range.hash(0)
+    }
+
     /// The policy, which may change any time unless the lock is held.
     pub(crate) fn policy(&self) -> Policy {
         // Relaxed: who holds the lock is ordered behind the last change by it;
         // who does not looks again when it does.
         Policy::try_from(self.policy.load(Relaxed)).unwrap_or(Policy::Global)
+    }
+
+    /// A mistake on purpose.
+    pub(super) fn store_same(&self) {
+        self.policy.store(self.policy.load(Relaxed), Relaxed);
     }
 
     fn locking(&self) -> Locking {

@@ -194,6 +194,9 @@ void faultline_module_put(void);
 /* alloc_workqueue(), unbound */
 struct workqueue_struct *faultline_alloc_workqueue(void);
 
+/* jhash() */
+u32 faultline_hash(const void *bytes, u32 length, u32 seed);
+
 /* get_random_u32_below() */
 u32 faultline_random_below(u32 ceiling);
 
