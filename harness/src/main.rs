@@ -25,6 +25,8 @@ enum Verb {
     Demo(demo::Demo),
     /// Measure what changes of regions and faults cost
     Bench(bench::Bench),
+    /// Measure how many faults coarser designs of speculation would abort for nothing
+    Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
     /// Run the tests that need the module
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Differential(options) => differential::run(&options),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Bench(bench) => bench::run(&bench),
+        Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
         Verb::Test(args) => selftest::run(args),
     }

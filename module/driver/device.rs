@@ -50,6 +50,8 @@ impl MiscDevice for Device {
         seq_print!(m, "faultline-pages:\t{}\n", space.held.get());
         seq_print!(m, "faultline-max-pages:\t{}\n", space.held.limit());
         seq_print!(m, "faultline-faults:\t{}\n", stats.faults);
+        #[cfg(faultline_test_hooks)]
+        space.show_hashes(m);
     }
 }
 

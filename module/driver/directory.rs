@@ -7,6 +7,7 @@
 //! passed through it knows that every entry installed before is there to be
 //! zapped.
 
+mod emptying;
 mod moving;
 
 use kernel::{
@@ -17,10 +18,12 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
+use self::emptying::LeafEmptying;
 use super::{
     live::{self, Live},
     mistake::Mistake,
     point::Point,
+    precision::LeafCounts,
 };
 use crate::{
     kern::{
@@ -30,7 +33,7 @@ use crate::{
         rcu_xarray::RcuXArray,
     },
     portable::{
-        fault::{self, Emptying, Slot},
+        fault::{self, Slot},
         interval::Interval,
     },
 };
@@ -288,12 +291,16 @@ pub(crate) fn position(page: usize) -> (usize, usize) {
 pub(crate) struct Directory {
     #[pin]
     leaves: RcuXArray<Leaf>,
+    /// Changes that pass leaves.
+    #[pin]
+    pub(super) passes: LeafCounts,
 }
 
 impl Directory {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             leaves <- RcuXArray::new(),
+            passes <- LeafCounts::new(),
         })
     }
 
@@ -367,6 +374,7 @@ impl Directory {
         for (index, leaf) in self.leaves_of(range) {
             let (from, to) = slots_of(index, range);
             let base = (index << LEAF_SHIFT) as u64;
+            let _counted = self.passes.change(index);
             // Passing through the lock, as in `remove_leaf`.
             let bounds = leaf.lock().present_bounds(from, to);
             Point::RevokePassed.reach();
@@ -399,16 +407,8 @@ impl Directory {
         range: Interval,
         zap: &mut impl FnMut(u64, u64),
     ) -> u64 {
-        let mut emptying = LeafEmptying {
-            directory: self,
-            index,
-            leaf,
-            slots: slots_of(index, range),
-            zap,
-            removed: 0,
-        };
-        fault::empty(&mut emptying);
-        emptying.removed
+        let _counted = self.passes.change(index);
+        LeafEmptying::new(self, index, leaf, slots_of(index, range), zap).run()
     }
 
     /// A leaf goes with its last page, or if it gets none. It leaves the directory
@@ -424,63 +424,6 @@ impl Directory {
             locked.slots.dead = true;
             self.leaves.remove(index, leaf);
         }
-    }
-}
-
-/// Slots of a leaf that are being emptied.
-struct LeafEmptying<'a, Z> {
-    directory: &'a Directory,
-    index: usize,
-    leaf: &'a RcuArc<Leaf>,
-    slots: (usize, usize),
-    zap: &'a mut Z,
-    /// How many were.
-    removed: u64,
-}
-
-impl<Z: FnMut(u64, u64)> LeafEmptying<'_, Z> {
-    fn zap_slots(&mut self, &(first, last): &(usize, usize)) {
-        let base = (self.index << LEAF_SHIFT) as u64;
-        (self.zap)(base + first as u64, (last - first + 1) as u64);
-    }
-}
-
-impl<Z: FnMut(u64, u64)> Emptying for LeafEmptying<'_, Z> {
-    type Bounds = (usize, usize);
-
-    fn pass(&mut self) -> Option<(usize, usize)> {
-        let (from, to) = self.slots;
-        if Mistake::ZapBeforePass.is_made() {
-            let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
-            if let Some(first) = present.next() {
-                let last = present.last().unwrap_or(first);
-                self.zap_slots(&(first, last));
-            }
-            Point::LeafZapped.reach();
-        }
-        let bounds = self.leaf.lock().begin_to_empty(from, to);
-        Point::LeafPassed.reach();
-        bounds
-    }
-
-    fn zap(&mut self, bounds: &(usize, usize)) {
-        if !Mistake::ZapBeforePass.is_made() {
-            self.zap_slots(bounds);
-        }
-        Point::LeafZapped.reach();
-    }
-
-    fn empty(&mut self, bounds: Option<(usize, usize)>) {
-        let mut locked = self.leaf.lock();
-        if let Some((first, last)) = bounds {
-            self.removed = (first..=last)
-                .filter(|&slot| locked.end_to_empty(slot))
-                .count() as u64;
-        }
-        self.directory
-            .bury_if_empty(self.index, self.leaf, &mut locked);
-        drop(locked);
-        Point::LeafEmptied.reach();
     }
 }
 

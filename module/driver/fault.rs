@@ -157,20 +157,32 @@ impl Space {
     fn speculate(&self, fault: &mut VmFault<'_>, access: Access) -> bool {
         self.stats.count(Counter::SpfAttempts);
         let target = Target::new(self, fault.pgoff(), access);
+        let _held = Mistake::HoldRegion
+            .is_made()
+            .then(|| self.regions.try_read(target.page as u64, || true));
         let mut steps = Filling::new(target, Speculative::new(), |page: &PageRef| {
             insert(fault, page, access)
         });
         let handled = fault::handle(&mut steps);
-        let way = steps.way;
+        let mut way = steps.way;
         let ((address, page, write), id) = (traced(fault), self.lock.id());
         match handled {
             Ok(()) => {
                 self.stats.count_success(way.backing(), access);
+                if Mistake::SharedCount.is_made() {
+                    self.lock.changes.raise();
+                }
+                if Mistake::StoreSame.is_made() {
+                    self.lock.store_same();
+                }
                 let backing = way.backing().number();
                 trace_space::fault_speculated(id, address, page, write, backing);
                 true
             }
             Err(cause) => {
+                if way.was_aborted_falsely(&target, cause) {
+                    self.stats.count(Counter::SpfFalseAborts);
+                }
                 // The fallback comes once: the caller goes the locked path.
                 self.stats.count_abort(cause);
                 let sequence = way.generation();

@@ -29,7 +29,7 @@ pub(super) struct Target<'a> {
     pub(super) page: usize,
     pub(super) access: Access,
     /// The leaf, and the slot in it.
-    index: usize,
+    pub(super) index: usize,
     slot: usize,
 }
 
@@ -69,6 +69,8 @@ pub(super) trait Way {
         target: &Target<'_>,
         page: Option<&mut NewPage>,
     ) -> Result<(), Self::Error>;
+    /// The page may be installed, as far as it is known: whether it is to be.
+    fn admit(&self, target: &Target<'_>) -> Result<(), Self::Error>;
     /// See [`Steps::again`].
     fn again(&mut self, why: Again) -> Result<(), Self::Error>;
     /// The slot is about to be emptied.
@@ -169,6 +171,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn commit(&mut self, leaf: &mut LockedLeaf<'_>, new: Option<NewPage>) -> Result<(), W::Error> {
+        self.way.admit(&self.target)?;
         let Target {
             space,
             page,

@@ -46,6 +46,10 @@ impl Way for Locked<'_> {
         Ok(())
     }
 
+    fn admit(&self, _: &Target<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn again(&mut self, _: Again) -> Result<(), Failure> {
         Ok(())
     }

@@ -50,6 +50,12 @@ pub(crate) enum Mistake {
     SkipLimit,
     /// C9: pages are not charged to the memory cgroup.
     SkipCharge,
+    /// C10: a fault that speculates counts itself in the space.
+    SharedCount,
+    /// C10: it has the lock of its region meanwhile.
+    HoldRegion,
+    /// C10: it stores what is there already.
+    StoreSame,
     /// Regions are not joined with their like.
     SkipJoin,
 }
@@ -91,6 +97,9 @@ impl Mistake {
             Self::ThawLate => c"thaw_late",
             Self::SkipLimit => c"skip_limit",
             Self::SkipCharge => c"skip_charge",
+            Self::SharedCount => c"shared_count",
+            Self::HoldRegion => c"hold_region",
+            Self::StoreSame => c"store_same",
             Self::SkipJoin => c"skip_join",
         }
     }

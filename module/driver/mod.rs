@@ -29,6 +29,9 @@ mod mistake;
 mod ops;
 pub(crate) mod point;
 pub(crate) mod policy;
+mod precision;
+#[cfg(faultline_test_hooks)]
+mod purity;
 mod region;
 mod regions;
 pub(crate) mod space;

@@ -15,6 +15,7 @@ use kernel::{
 use super::{
     backing::{Backing, Sight},
     live::{self, Live},
+    precision::Count,
 };
 use crate::{
     kern::{
@@ -100,6 +101,8 @@ pub(crate) struct Region {
     pub(crate) generation: u64,
     /// Used by one policy only: see `SpaceLock`.
     lock: MemberLock,
+    /// Stores that have overwritten a part of it.
+    pub(crate) changes: Count,
     _live: Live<{ live::REGION }>,
 }
 
@@ -116,6 +119,7 @@ impl Region {
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
             lock: MemberLock::new(),
+            changes: Count::new(),
             _live: Live::new(),
         };
         Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)

@@ -95,6 +95,17 @@ impl Regions {
         self.tree.len()
     }
 
+    /// A hash of all regions. May sleep.
+    #[cfg(faultline_test_hooks)]
+    pub(super) fn hash(&self) -> u32 {
+        let (mut hash, mut first) = (0, 0);
+        while let Some((last, region)) = self.tree.lock().find_object(first, usize::MAX - 1) {
+            hash = region.hash(hash);
+            first = last + 1;
+        }
+        hash
+    }
+
     /// The limit in force.
     pub(crate) fn limit(&self) -> u64 {
         // Relaxed: a limit lowered meanwhile need not stop a change.
@@ -401,6 +412,8 @@ impl Regions {
             match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
                 Ok(None) => return Ok(None),
                 Ok(Some(end)) => {
+                    let removed = progress.removed.iter();
+                    removed.for_each(|region| region.changes.raise());
                     // Nothing may have been there to be removed.
                     if before != tree.len() || progress.removed.len() != 0 {
                         progress.room.spend(before, tree.len(), end >= range.end());

@@ -25,6 +25,7 @@ use kernel::{
 use super::{
     mistake::Mistake,
     policy::{Locking, Policy},
+    precision::Count,
     region::Region,
     regions::Regions,
 };
@@ -45,6 +46,8 @@ pub(crate) struct SpaceLock {
     global: Global,
     #[pin]
     range: RangeLock,
+    /// Those that hold it for writing.
+    pub(super) changes: Count,
 }
 
 /// The semaphore, in a line of its own: who only looks at the policy, as faults that
@@ -166,6 +169,7 @@ impl SpaceLock {
             policy: Atomic::new(policy as u32),
             global <- Global::new(),
             range <- RangeLock::new(c_str!("SpaceLock::range"), static_lock_class!()),
+            changes: Count::new(),
         })
     }
 
@@ -174,11 +178,22 @@ impl SpaceLock {
         self.range.address()
     }
 
+    /// A hash of what the range lock has, which is not in this.
+    #[cfg(faultline_test_hooks)]
+    pub(super) fn hash(&self) -> u32 {
+        self.range.hash(0)
+    }
+
     /// The policy, which may change any time unless the lock is held.
     pub(crate) fn policy(&self) -> Policy {
         // Relaxed: who holds the lock is ordered behind the last change by it;
         // who does not looks again when it does.
         Policy::try_from(self.policy.load(Relaxed)).unwrap_or(Policy::Global)
+    }
+
+    /// A mistake on purpose.
+    pub(super) fn store_same(&self) {
+        self.policy.store(self.policy.load(Relaxed), Relaxed);
     }
 
     fn locking(&self) -> Locking {
@@ -278,6 +293,10 @@ impl SpaceLock {
             true => Interval::ALL.into(),
             false => range.into(),
         };
+        let change = |held: &mut Change<'_>| {
+            let _counted = self.changes.change();
+            change(held)
+        };
         loop {
             match self.locking() {
                 Locking::Global => {
@@ -327,6 +346,7 @@ impl SpaceLock {
         }
         // Where it finds one is not known yet: who waits has no region there.
         let _held = self.global.write_killable(core::iter::empty())?;
+        let _counted = self.changes.change();
         match self.locking() {
             Locking::Global => Ok(Some(change())),
             Locking::Region => {
@@ -351,6 +371,9 @@ impl SpaceLock {
         let request = pin!(self.range.request());
         let held = self.range.write_behind_readers(request, range)?;
         let still = held.is_some() && self.locking() == Locking::Range;
-        Ok(still.then(change))
+        Ok(still.then(|| {
+            let _counted = self.changes.change();
+            change()
+        }))
     }
 }

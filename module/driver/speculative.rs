@@ -12,7 +12,9 @@ use super::{
     filling::{Target, Way},
     mistake::Mistake,
     point::Point,
+    precision::Seen,
     region::Attributes,
+    stats::Counter,
 };
 use crate::portable::{
     fault::{Again, Cause, Need, Prepared},
@@ -37,6 +39,8 @@ pub(super) struct Speculative {
     /// The generation of that region; 0 before.
     generation: u64,
     tries: u32,
+    /// For the coarser designs that this is compared with.
+    seen: Seen,
 }
 
 impl Speculative {
@@ -46,6 +50,7 @@ impl Speculative {
             kind: Kind::Anon,
             generation: 0,
             tries: 0,
+            seen: Seen::new(),
         }
     }
 
@@ -61,10 +66,17 @@ impl Speculative {
 }
 
 impl Speculative {
+    /// Whether it was given up for nothing: its leaf was removed, by changes of other
+    /// pages as it seems, as the region has stayed.
+    pub(super) fn was_aborted_falsely(&mut self, target: &Target<'_>, cause: Cause) -> bool {
+        cause == Cause::Detached && self.look_again(target, None).is_ok()
+    }
+
     /// Returns how many bytes of the page are those of a file that it is copied from.
     fn look_again(&mut self, target: &Target<'_>, new: Option<&NewPage>) -> Result<usize, Cause> {
         let page = target.page as u64;
         let seen = target.space.regions.at(page, |region| {
+            self.seen.look_again(region);
             let Attributes { backing, .. } = &region.attributes;
             self.generation = region.generation;
             region.attributes.check(target.access)?;
@@ -82,7 +94,9 @@ impl Way for Speculative {
 
     fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Cause> {
         let page = target.page as u64;
+        self.seen.look(target.space, target.index);
         let seen = target.space.regions.at(page, |region| {
+            self.seen.look_first(region);
             self.generation = region.generation;
             region.attributes.look(page, target.access, seems_empty)
         });
@@ -127,6 +141,14 @@ impl Way for Speculative {
         }
         Point::FaultValidated.reach();
         Ok(())
+    }
+
+    fn admit(&self, target: &Target<'_>) -> Result<(), Cause> {
+        if self.seen.is_enough(target.space, target.index) {
+            return Ok(());
+        }
+        target.space.stats.count(Counter::SpfFalseAborts);
+        Err(Cause::Stale)
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {

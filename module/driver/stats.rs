@@ -70,6 +70,7 @@ counters! {
     SpfLeafBusy => spf_leaf_busy,
     SpfRaced => spf_raced,
     SpfNoMemory => spf_no_memory,
+    SpfFalseAborts => spf_false_aborts,
     SpfFallbacks => spf_fallbacks,
     LockedAnonRead => locked_anon_read,
     LockedAnonWrite => locked_anon_write,

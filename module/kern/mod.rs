@@ -7,6 +7,8 @@
 
 pub(crate) mod array_vec;
 pub(crate) mod bindings;
+#[cfg(faultline_test_hooks)]
+pub(crate) mod bytes;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;

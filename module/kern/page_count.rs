@@ -98,6 +98,14 @@ unsafe impl Send for PageCount {}
 unsafe impl Sync for PageCount {}
 
 impl PageCount {
+    /// Where others write to it: all counters of the kernel are in one list.
+    #[cfg(faultline_test_hooks)]
+    pub(crate) const OF_OTHERS: core::ops::Range<usize> = {
+        let start = core::mem::offset_of!(Self, counter)
+            + core::mem::offset_of!(kernel::bindings::percpu_counter, list);
+        start..start + size_of::<kernel::bindings::list_head>()
+    };
+
     /// Zero, with `limit` in pages, out of `total`. May sleep.
     pub(crate) fn new(limit: u64, total: &'static Total) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {

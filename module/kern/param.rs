@@ -86,3 +86,10 @@ pub(crate) fn delay_read_ms() -> u32 {
     // SAFETY: No requirements.
     unsafe { bindings::faultline_param_delay_read_ms() }
 }
+
+/// What aborts speculation: 0 is the page, 1 its leaf, 2 its region, 3 the space.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn precision() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_precision() }
+}

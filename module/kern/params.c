@@ -116,4 +116,34 @@ unsigned int faultline_param_delay_read_ms(void)
 {
 	return READ_ONCE(delay_read_ms);
 }
+
+static const char * const precisions[] = { "page", "leaf", "region", "space" };
+static unsigned int precision;
+
+static int precision_set(const char *value, const struct kernel_param *kp)
+{
+	int found = sysfs_match_string(precisions, value);
+
+	if (found < 0)
+		return found;
+	WRITE_ONCE(precision, found);
+	return 0;
+}
+
+static int precision_get(char *buffer, const struct kernel_param *kp)
+{
+	return scnprintf(buffer, PAGE_SIZE, "%s\n", precisions[READ_ONCE(precision)]);
+}
+
+static const struct kernel_param_ops precision_ops = {
+	.set = precision_set,
+	.get = precision_get,
+};
+module_param_cb(precision, &precision_ops, NULL, 0644);
+MODULE_PARM_DESC(precision, "Test only: what else than the page aborts speculation: page (nothing), leaf, region or space");
+
+unsigned int faultline_param_precision(void)
+{
+	return READ_ONCE(precision);
+}
 #endif

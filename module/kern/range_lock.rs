@@ -126,6 +126,12 @@ unsafe impl Send for RangeLock {}
 unsafe impl Sync for RangeLock {}
 
 impl RangeLock {
+    /// A hash of `seed` and of all that it has, on its own lines in memory.
+    #[cfg(faultline_test_hooks)]
+    pub(crate) fn hash(&self, seed: u32) -> u32 {
+        super::bytes::hash(&*self.lock, seed)
+    }
+
     /// A free lock, known to lockdep as `name` with class `key`. May sleep;
     /// charged to the memory cgroup.
     pub(crate) fn new(

@@ -96,6 +96,13 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         Inner::new(value, flags).map(|inner| Self { inner })
     }
 
+    /// A hash of `seed` and of all its bytes, the count of references included.
+    #[cfg(faultline_test_hooks)]
+    pub(crate) fn hash(&self, seed: u32) -> u32 {
+        // SAFETY: By the type invariants.
+        super::bytes::hash(unsafe { self.inner.as_ref() }, seed)
+    }
+
     /// Gives up the reference; the pointer is one to the value.
     pub(crate) fn into_raw(self) -> *mut T {
         let inner = self.inner;

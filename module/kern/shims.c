@@ -6,6 +6,7 @@
 #include <linux/dax.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
+#include <linux/jhash.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/preempt.h>
@@ -177,6 +178,11 @@ u64 faultline_live_sum(unsigned int kind)
 	for_each_possible_cpu(cpu)
 		sum += READ_ONCE(per_cpu(faultline_live[kind], cpu));
 	return sum;
+}
+
+u32 faultline_hash(const void *bytes, u32 length, u32 seed)
+{
+	return jhash(bytes, length, seed);
 }
 
 u32 faultline_random_below(u32 ceiling)

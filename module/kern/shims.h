@@ -195,6 +195,9 @@ void faultline_module_put(void);
 /* alloc_workqueue(), unbound */
 struct workqueue_struct *faultline_alloc_workqueue(void);
 
+/* jhash() */
+u32 faultline_hash(const void *bytes, u32 length, u32 seed);
+
 /* get_random_u32_below() */
 u32 faultline_random_below(u32 ceiling);
 
@@ -211,6 +214,7 @@ unsigned int faultline_param_delay_points(void);
 unsigned int faultline_param_delay_one_in(void);
 unsigned int faultline_param_delay_us(void);
 unsigned int faultline_param_delay_read_ms(void);
+unsigned int faultline_param_precision(void);
 
 /* Parameters of faultline_torture.ko. */
 const char *faultline_torture_type(void);

@@ -117,8 +117,8 @@ fn beside_changes(on: On, rate: Rate, time: Duration) -> io::Result<(f64, f64)> 
                 spin(stop);
                 Ok(0.0)
             }
-            Rate::Paced(rate) => change(&arena, Some(Pace::new(rate)), stop),
-            Rate::Most => change(&arena, None, stop),
+            Rate::Paced(rate) => change(&arena, CHUNK_AT, Some(Pace::new(rate)), stop),
+            Rate::Most => change(&arena, CHUNK_AT, None, stop),
         },
     )?;
     arena.unmap(burst)?;
@@ -126,7 +126,7 @@ fn beside_changes(on: On, rate: Rate, time: Duration) -> io::Result<(f64, f64)> 
 }
 
 /// Touches and empties until told to stop; returns the pages a second of touching.
-fn touch_bursts(arena: &Arena, burst: &Piece, stop: &AtomicBool) -> io::Result<f64> {
+pub(super) fn touch_bursts(arena: &Arena, burst: &Piece, stop: &AtomicBool) -> io::Result<f64> {
     let mut spent = Duration::ZERO;
     let mut pages = 0;
     loop {
@@ -138,7 +138,7 @@ fn touch_bursts(arena: &Arena, burst: &Piece, stop: &AtomicBool) -> io::Result<f
         let is_last = stop.load(Ordering::Relaxed);
         if !is_last || pages == 0 {
             spent += took;
-            pages += BURST / PAGE_SIZE;
+            pages += burst.len() / PAGE_SIZE;
         }
         if is_last {
             return Ok(pages as f64 / spent.as_secs_f64());
@@ -147,8 +147,13 @@ fn touch_bursts(arena: &Arena, burst: &Piece, stop: &AtomicBool) -> io::Result<f
     }
 }
 
-/// Maps, touches and unmaps until told to stop; returns how often a second.
-fn change(arena: &Arena, pace: Option<Pace>, stop: &AtomicBool) -> io::Result<f64> {
+/// Maps, touches and unmaps a chunk until told to stop; returns how often a second.
+pub(super) fn change(
+    arena: &Arena,
+    at: u64,
+    pace: Option<Pace>,
+    stop: &AtomicBool,
+) -> io::Result<f64> {
     let began = Instant::now();
     let mut count = 0;
     // Relaxed: as above.
@@ -156,7 +161,7 @@ fn change(arena: &Arena, pace: Option<Pace>, stop: &AtomicBool) -> io::Result<f6
         if pace.is_some_and(|pace| !pace.wait(count, stop)) {
             break;
         }
-        change_once(arena, CHUNK_AT, CHUNK)?;
+        change_once(arena, at, CHUNK)?;
         count += 1;
     }
     Ok(count as f64 / began.elapsed().as_secs_f64())

@@ -11,6 +11,7 @@ mod measure;
 pub(crate) mod memory;
 pub(crate) mod open_loop;
 pub(crate) mod pace;
+mod precision;
 mod report;
 pub(crate) mod team;
 mod touch;
@@ -25,6 +26,7 @@ use self::cases::Case;
 pub(crate) use self::cases::{GIB, KIB, MIB};
 use self::measure::Rounds;
 use self::memory::On;
+pub use self::precision::{Precision, run as run_precision};
 use crate::{EXIT_PASS, Policy, Space, stress};
 
 /// A figure of one turn: its name, with the unit, and its value.

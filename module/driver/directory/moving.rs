@@ -177,6 +177,7 @@ impl Move<'_> {
         leaf: &RcuArc<Leaf>,
         zap: &mut impl FnMut(u64, u64),
     ) -> Option<(u64, usize)> {
+        let _counted = self.directory.passes.change(index);
         let (from, to) = slots_of(index, self.from);
         // Passing through the lock, as in `Directory::remove`. The regions are gone, so
         // that nothing is added any more.

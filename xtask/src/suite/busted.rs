@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 22] = [
+const BY_TEST: [(&str, &str); 25] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -56,6 +56,12 @@ const BY_TEST: [(&str, &str); 22] = [
     ("thaw_late", "holds.given_up_by_unmap"),
     ("skip_limit", "limit.touching_beyond_is_sigbus_at_once"),
     ("skip_charge", "cgroup.touched_pages_are_charged"),
+    (
+        "shared_count",
+        "purity.faults_leave_what_is_shared_as_it_is",
+    ),
+    ("hold_region", "purity.faults_hold_nothing_that_is_shared"),
+    ("store_same", "purity.faults_write_to_no_word_of_the_space"),
     ("skip_join", "merge.map_above_extends"),
 ];
 

@@ -44,14 +44,14 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "int
 const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
 /// Longer than any of the calls takes that are made meanwhile.
-const TIME: Duration = Duration::from_millis(400);
+pub(super) const TIME: Duration = Duration::from_millis(400);
 /// What a fault stores.
 const WORD: u64 = 77;
 
 /// Points of a fault that has locked nothing.
-const EARLY: [&str; 2] = ["fault_snapshot", "fault_prepared"];
+pub(super) const EARLY: [&str; 2] = ["fault_snapshot", "fault_prepared"];
 /// Points of a fault that has locked the leaf.
-const LATE: [&str; 3] = ["fault_validated", "fault_filled", "fault_installed"];
+pub(super) const LATE: [&str; 3] = ["fault_validated", "fault_filled", "fault_installed"];
 
 fn spaced(pages: usize) -> Result<Arena, Stop> {
     let arena = Arena::new(pages, RW)?;
@@ -60,7 +60,7 @@ fn spaced(pages: usize) -> Result<Arena, Stop> {
 }
 
 /// Runs `change` while `access` stops at `point`, and returns what that came to.
-fn overtake<R: Send>(
+pub(super) fn overtake<R: Send>(
     point: &str,
     access: impl FnOnce() -> R + Send,
     change: impl FnOnce() -> Outcome,

@@ -26,6 +26,7 @@ mod open;
 mod policy;
 mod private;
 mod protect;
+mod purity;
 mod query;
 mod races;
 mod region;
@@ -55,7 +56,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 46] = [
+    let groups: [&[&[Test]]; 47] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -94,6 +95,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
         &[speculation::TESTS],
         &[interleave::WITH_HOOKS],
+        &[purity::WITH_HOOKS],
         &[region::TESTS, region::WITH_HOOKS],
         &[retry::TESTS, retry::WITH_HOOKS],
         &[tracing::TESTS],

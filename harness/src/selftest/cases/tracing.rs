@@ -7,8 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
-use super::query::{must_add_up, speculations};
+use super::query::must_add_up;
 use crate::access::Signal;
+use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails, raises, reads};
 use crate::selftest::files;
 use crate::selftest::runner::{Needs, Test, tests};
@@ -336,7 +337,8 @@ fn events_are_as_many_as_counted() -> Outcome {
             Ok(())
         })?;
         let stats = arena.space.stats()?;
-        let (successes, aborts) = speculations(&stats);
+        let counts = Counts::of(&stats);
+        let (successes, aborts) = (counts.successes(), counts.aborts());
         for (event, fields, counted) in [
             ("fault_speculated", "", successes),
             ("fault_aborted", "", aborts),

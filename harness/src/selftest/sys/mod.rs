@@ -9,6 +9,7 @@ pub(crate) mod kmodule;
 pub(crate) mod memory;
 pub(crate) mod points;
 pub(crate) mod process;
+pub(crate) mod watch;
 
 use std::io;
 
