@@ -326,8 +326,8 @@ pub(crate) enum NewPage {
     Own(SpacePage),
     /// A page of a memfd: the slot is only marked.
     Cached(PageRef),
-    /// To be put into the slot with what a page of a file has then.
-    Blank(FreshPage),
+    /// To become `Own` with what a page of a file has then.
+    Blank(Option<FreshPage>),
 }
 
 /// What a speculative fault has seen of a region.
@@ -353,7 +353,7 @@ impl Sight {
                 .map_err(|_| Cause::NoMemory),
             Self::Cached(page) => page.take().map(NewPage::Cached).ok_or(Cause::Raced),
             Self::Copy(_) => FreshPage::alloc(GFP_KERNEL_ACCOUNT)
-                .map(NewPage::Blank)
+                .map(|page| NewPage::Blank(Some(page)))
                 .map_err(|_| Cause::NoMemory),
         }
     }

@@ -111,14 +111,12 @@ impl<'a, W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Filling<'a, W, M> {
                 leaf.fill(slot, page);
                 Ok(None)
             }
-            Some(NewPage::Blank(page)) if is_empty => {
-                leaf.fill(slot, SpacePage::new(page.into()));
-                Ok(None)
-            }
             Some(NewPage::Cached(page)) => {
                 leaf.mark(slot);
                 Ok(Some(page))
             }
+            // Nobody has copied anything into it.
+            Some(NewPage::Blank(_)) if is_empty => Err(not_ours()),
             Some(NewPage::Own(_) | NewPage::Blank(_)) | None => Ok(None),
         }
     }

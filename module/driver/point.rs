@@ -99,13 +99,13 @@ mod hooks {
     const FIRST: u64 = 20;
 
     pub(super) fn reach(point: usize) {
-        let before = CAME[point].fetch_add(1, Relaxed);
+        CAME[point].add(1, Relaxed);
         let (one_in, most) = (param::delay_one_in(), param::delay_us());
         let is_chosen = param::delay_points() & (1 << point) != 0;
         if !is_chosen || one_in == 0 || most == 0 {
             return;
         }
-        if before < FIRST || random_below(one_in) == 0 {
+        if SLEPT[point].load(Relaxed) < FIRST || random_below(one_in) == 0 {
             SLEPT[point].add(1, Relaxed);
             let us = match one_in {
                 1 => most,

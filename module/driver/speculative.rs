@@ -8,6 +8,7 @@
 
 use super::{
     backing::{Kind, NewPage, Sight},
+    directory::SpacePage,
     fault::Failure,
     filling::{Target, Way},
     mistake::Mistake,
@@ -127,10 +128,16 @@ impl Way for Speculative {
         }
         let valid = self.look_again(target, new.as_deref())?;
         match (&self.sight, new) {
-            (Sight::Copy(from), Some(NewPage::Blank(blank))) => {
-                blank.copy(from, valid).map_err(|_| Cause::NotCached)?;
-                // It was the file's page when it was copied.
-                self.look_again(target, None)?;
+            (Sight::Copy(from), Some(new)) => {
+                if let NewPage::Blank(blank) = new {
+                    let blank = blank.take().ok_or(Cause::Raced)?;
+                    let copied = blank.copy_of(from, valid).map_err(|_| Cause::NotCached)?;
+                    *new = NewPage::Own(SpacePage::new(copied));
+                }
+                // It was the file's page, and its end there, when it was copied.
+                if self.look_again(target, None)? != valid {
+                    return Err(Cause::Stale);
+                }
             }
             (_, Some(NewPage::Cached(page))) if target.access == Access::Write => {
                 // The region keeps it from being truncated. A clean page that reads zero

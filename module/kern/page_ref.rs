@@ -49,9 +49,7 @@ impl PageRef {
     /// zeroes behind. `ENOMEM`, or `EIO` if the memory of `from` is broken. May
     /// sleep, as `flags` say.
     pub(crate) fn copy_of(from: &Self, len: usize, flags: Flags) -> Result<Self> {
-        let mut fresh = FreshPage::alloc(flags)?;
-        fresh.copy(from, len)?;
-        Ok(fresh.into())
+        FreshPage::alloc(flags)?.copy_of(from, len)
     }
 
     /// The page that a C function has returned with a reference to it: `None`
@@ -85,18 +83,18 @@ impl PageRef {
     }
 }
 
-/// A page of order 0 that nobody else has yet.
+/// A page of order 0 that nobody else has yet, with any contents.
 pub(crate) struct FreshPage(PageRef);
 
 impl FreshPage {
-    /// With any contents. May sleep, as `flags` say.
+    /// May sleep, as `flags` say.
     pub(crate) fn alloc(flags: Flags) -> Result<Self, AllocError> {
         PageRef::alloc(flags).map(Self)
     }
 
-    /// Copies the first `len` bytes of `from` (at most a page) into it, with zeroes
-    /// behind. `EIO` if the memory of `from` is broken. Does not sleep.
-    pub(crate) fn copy(&mut self, from: &PageRef, len: usize) -> Result {
+    /// With the first `len` bytes of `from` (at most a page), and zeroes behind. `EIO`
+    /// if the memory of `from` is broken. Does not sleep.
+    pub(crate) fn copy_of(self, from: &PageRef, len: usize) -> Result<PageRef> {
         // SAFETY: Both are valid pages, and nobody else has this one.
         let copied = unsafe { bindings::faultline_copy_mc_page(self.0.as_ptr(), from.as_ptr()) };
         if copied != 0 {
@@ -106,13 +104,7 @@ impl FreshPage {
             // SAFETY: A valid page of our own, and an offset inside it.
             unsafe { bindings::faultline_zero_page_from(self.0.as_ptr(), len as u32) };
         }
-        Ok(())
-    }
-}
-
-impl From<FreshPage> for PageRef {
-    fn from(fresh: FreshPage) -> Self {
-        fresh.0
+        Ok(self.0)
     }
 }
 

@@ -362,33 +362,24 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         let mut mas = self.tree.state(first, last);
         let seq = self.tree.seq.get();
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
-        let stored = match memory {
-            // SAFETY: The lock is held. In the tree the reference is the entry's.
-            Memory::NoWait => unsafe { bindings::faultline_maple_store(&mut mas, seq, raw) },
-            Memory::Wait | Memory::Surely => {
-                let nofail = memory == Memory::Surely;
-                let mut preallocate = || {
-                    // SAFETY: The lock is held until the store is done.
-                    unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, nofail) }
-                };
-                let mut had_memory = preallocate();
-                while nofail && had_memory != 0 {
-                    // The list of nodes is not allocated with __GFP_NOFAIL, and this
-                    // may be a victim of the OOM killer.
-                    fsleep(Delta::from_millis(1));
-                    had_memory = preallocate();
-                }
-                if had_memory == 0 {
-                    // SAFETY: The lock is held, and `mas` has the memory for this very
-                    // store. The reference is the entry's now.
-                    unsafe { bindings::faultline_maple_store_prealloc(&mut mas, seq, raw) };
-                }
-                had_memory
-            }
+        let (wait, nofail) = (memory != Memory::NoWait, memory == Memory::Surely);
+        let mut preallocate = || {
+            // SAFETY: The lock is held until the store is done.
+            unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, wait, nofail) }
         };
-        if stored != 0 {
+        let mut failed = preallocate();
+        while failed != 0 && nofail {
+            // The list of nodes is not allocated with __GFP_NOFAIL, and this may be a
+            // victim of the OOM killer.
+            fsleep(Delta::from_millis(1));
+            failed = preallocate();
+        }
+        if failed != 0 {
             return Err(StoreError::NoMemory);
         }
+        // SAFETY: The lock is held, and `mas` has the memory for this very store. In the tree the
+        // reference is the entry's.
+        unsafe { bindings::faultline_maple_store_prealloc(&mut mas, seq, raw) };
         core::mem::forget(new);
         Ok(())
     }

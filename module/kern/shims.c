@@ -225,20 +225,11 @@ void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq,
 	write_seqcount_end(seq);
 }
 
-int faultline_maple_store(struct ma_state *mas, seqcount_mutex_t *seq, void *entry)
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bool nofail)
 {
-	write_seqcount_begin(seq);
-	mas_store(mas, entry);
-	write_seqcount_end(seq);
-	if (!mas_is_err(mas))
-		return 0;
-	mas_destroy(mas);
-	return -ENOMEM;
-}
+	gfp_t gfp = wait ? GFP_KERNEL : GFP_NOWAIT;
 
-int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail)
-{
-	return mas_preallocate(mas, entry, nofail ? GFP_KERNEL | __GFP_NOFAIL : GFP_KERNEL);
+	return mas_preallocate(mas, entry, nofail ? gfp | __GFP_NOFAIL : gfp);
 }
 
 void faultline_maple_get_nodes(void)

@@ -88,10 +88,11 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
 void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock);
 void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index);
 void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
-/* mas_store() of what can be stored without waiting for memory, or -ENOMEM. */
-int faultline_maple_store(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
-/* mas_preallocate(), which waits for memory, with nofail for as long as it takes. */
-int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool nofail);
+/*
+ * mas_preallocate(): before the store, which readers wait for. It may wait for
+ * memory, with nofail for as long as it takes.
+ */
+int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bool nofail);
 /*
  * Fills a maple tree and empties it again: its nodes, if there is memory, are
  * then what this CPU allocates next, also where it may not wait.

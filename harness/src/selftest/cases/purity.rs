@@ -219,7 +219,11 @@ fn faults_write_to_no_word_of_the_space() -> Outcome {
     let groups = length.div_ceil(WORD * Watch::MOST) as u64;
     let stats = arena.space.stats()?;
     let first = THERE as u64;
-    ensure_eq!(Counts::of(&stats).successes(), first + 2 * groups, "successes");
+    ensure_eq!(
+        Counts::of(&stats).successes(),
+        first + 2 * groups,
+        "successes"
+    );
     ensure!(seen_of_changes > 0, "not even a DONTNEED was seen");
     must_add_up(&arena.space)
 }
