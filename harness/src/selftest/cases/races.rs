@@ -9,7 +9,7 @@ use super::query::must_add_up;
 use super::transfer::{Disk, PAGES};
 use crate::Prot;
 use crate::access::Signal;
-use crate::selftest::check::{Outcome, ensure_eq, raises, reads};
+use crate::selftest::check::{Outcome, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
 use crate::selftest::sys::gup::{pipe, read_remote, splice_pages, transfer, write_remote};
@@ -145,34 +145,33 @@ fn gup_beside_unmap() -> Outcome {
     for_a_while(TIME, 3, |number, round| match number {
         0 => {
             arena.remap(0, 8, Prot::READ_WRITE)?;
-            arena.stamp(0, 8, round << 8)
+            arena.stamp(0, 8, stamp(round))
         }
         _ => {
             let (mut read, write) = pipe()?;
             let spliced = splice_pages(&write, &arena.window, 0, 8 * PAGE)?;
             let mut seen = vec![0; spliced];
             read.read_exact(&mut seen)?;
-            for page in 0..spliced / PAGE {
-                let bytes = seen[page * PAGE..][..8].try_into().expect("eight bytes");
-                let word = u64::from_ne_bytes(bytes);
-                // Zero, or a stamp of that page.
-                ensure_eq!(
-                    word != 0 && word & 0xff != page as u64,
-                    false,
-                    "{word:#x} on page {page}"
-                );
-            }
-            Ok(())
+            first_words(&seen)
+                .enumerate()
+                .try_for_each(|(page, word)| is_of(page, word))
         }
     })?;
     must_add_up(&arena.space)
 }
 
-/// Whether `word` is 0 or a stamp of page `page`, as `stamp` makes them in rounds.
+/// What `Arena::stamp` makes a stamp of round `round` from: the low byte of a page's
+/// tells the page, and is not 0.
+fn stamp(round: u64) -> u64 {
+    (round << 8) + 1
+}
+
+/// Whether `word` is 0, a stamp of page `page`, or parts of both: the kernel copies
+/// byte by byte, also while the page gets its stamp.
 fn is_of(page: usize, word: u64) -> Outcome {
-    ensure_eq!(
-        word != 0 && word & 0xff != page as u64,
-        false,
+    let low = word & 0xff;
+    ensure!(
+        low == 0 || low == page as u64 + 1,
         "{word:#x} on page {page}"
     );
     Ok(())
@@ -197,7 +196,7 @@ fn remote_accesses_beside_replacements() -> Outcome {
             for page in 0..8 {
                 is_of(page, arena.window.load(page * PAGE)?)?;
             }
-            arena.stamp(0, 8, round << 8)
+            arena.stamp(0, 8, stamp(round))
         }
         1 => {
             let seen = read_remote(pid, at(0), 8 * PAGE)?;
@@ -207,8 +206,8 @@ fn remote_accesses_beside_replacements() -> Outcome {
         }
         _ => {
             let page = round as usize % 8;
-            let stamp = (round << 8) + page as u64;
-            write_remote(pid, at(page), &stamp.to_ne_bytes())?;
+            let word = stamp(round) + page as u64;
+            write_remote(pid, at(page), &word.to_ne_bytes())?;
             Ok(())
         }
     })?;
@@ -218,7 +217,7 @@ fn remote_accesses_beside_replacements() -> Outcome {
 /// The device writes to pages that may have been replaced meanwhile: then to nobody's.
 fn direct_reads_beside_replacements() -> Outcome {
     let disk = Disk::open()?;
-    disk.stamp(1 << 8)?;
+    disk.stamp(stamp(1))?;
     let arena = Arena::new(PAGES, Prot::READ_WRITE)?;
     for_a_while(TIME, 3, |number, round| match number {
         0 => {
@@ -226,7 +225,7 @@ fn direct_reads_beside_replacements() -> Outcome {
             for page in 0..PAGES {
                 is_of(page, arena.window.load(page * PAGE)?)?;
             }
-            arena.stamp(0, PAGES, round << 8)
+            arena.stamp(0, PAGES, stamp(round))
         }
         _ => {
             let length = PAGES * PAGE;
