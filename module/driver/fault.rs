@@ -18,7 +18,7 @@ use super::{
     region::Region,
     space::Space,
     speculative::Speculative,
-    stats::Counter,
+    stats::{Counter, Tally},
 };
 use crate::{
     kern::{
@@ -128,14 +128,15 @@ impl VmOperations for Space {
 
 impl Space {
     fn handle(&self, fault: &mut VmFault<'_>) -> VmFaultResult {
+        let mut tally = Tally::new();
         let access = if fault.is_write() {
-            self.stats.count(Counter::FaultWrite);
+            tally.note(Counter::FaultWrite);
             Access::Write
         } else {
             Access::Read
         };
         let speculates = self.lock.policy().speculates();
-        let (path, handled) = if speculates && self.speculate(fault, access) {
+        let (path, handled) = if speculates && self.speculate(fault, access, &mut tally) {
             (Path::Speculative, Ok(()))
         } else {
             self.handle_locked(fault, access)
@@ -144,8 +145,9 @@ impl Space {
             Ok(()) => (VmFaultResult::NOPAGE, Outcome::Ok),
             Err(failure) => failure.report(),
         };
-        self.stats.count(Counter::Faults);
-        self.stats.count(outcome.into());
+        tally.note(Counter::Faults);
+        tally.note(outcome.into());
+        self.stats.count_all(tally);
         let (address, page, write) = traced(fault);
         let (path, outcome) = (path as u32, outcome as u32);
         trace_space::fault_completed(self.lock.id(), address, page, write, path, outcome);
@@ -154,8 +156,8 @@ impl Space {
 
     /// Handles the fault without any lock that a change waits for but its leaf's.
     /// Returns whether that was possible. Never fails.
-    fn speculate(&self, fault: &mut VmFault<'_>, access: Access) -> bool {
-        self.stats.count(Counter::SpfAttempts);
+    fn speculate(&self, fault: &mut VmFault<'_>, access: Access, tally: &mut Tally) -> bool {
+        tally.note(Counter::SpfAttempts);
         let target = Target::new(self, fault.pgoff(), access);
         let _held = Mistake::HoldRegion
             .is_made()
@@ -168,7 +170,7 @@ impl Space {
         let ((address, page, write), id) = (traced(fault), self.lock.id());
         match handled {
             Ok(()) => {
-                self.stats.count_success(way.backing(), access);
+                tally.note_success(way.backing(), access);
                 if Mistake::SharedCount.is_made() {
                     self.lock.changes.raise();
                 }
@@ -181,10 +183,10 @@ impl Space {
             }
             Err(cause) => {
                 if way.was_aborted_falsely(&target, cause) {
-                    self.stats.count(Counter::SpfFalseAborts);
+                    tally.note(Counter::SpfFalseAborts);
                 }
                 // The fallback comes once: the caller goes the locked path.
-                self.stats.count_abort(cause);
+                tally.note_abort(cause);
                 let sequence = way.generation();
                 trace_space::fault_aborted(id, address, page, write, cause as u32, sequence);
                 Point::FaultAborted.reach();

@@ -117,6 +117,38 @@ impl From<Outcome> for Counter {
     }
 }
 
+/// What is to be counted, once each, in one go: a fault has many counters.
+pub(crate) struct Tally(u64);
+
+impl Tally {
+    /// Nothing.
+    pub(crate) fn new() -> Self {
+        Self(0)
+    }
+
+    pub(crate) fn note(&mut self, counter: Counter) {
+        self.0 |= 1 << counter as u32;
+    }
+
+    /// An entry that was installed by speculation.
+    pub(crate) fn note_success(&mut self, kind: Kind, access: Access) {
+        self.note(match (kind, access) {
+            (Kind::Anon, Access::Read) => Counter::SpfAnonRead,
+            (Kind::Anon, Access::Write) => Counter::SpfAnonWrite,
+            (Kind::Shared, Access::Read) => Counter::SpfSharedRead,
+            (Kind::Shared, Access::Write) => Counter::SpfSharedWrite,
+            (Kind::Private, Access::Read) => Counter::SpfPrivateRead,
+            (Kind::Private, Access::Write) => Counter::SpfPrivateWrite,
+        });
+    }
+
+    /// A speculation that was given up, which is a fallback.
+    pub(crate) fn note_abort(&mut self, cause: Cause) {
+        self.note(cause.into());
+        self.note(Counter::SpfFallbacks);
+    }
+}
+
 /// Per-CPU counters of a space.
 pub(crate) struct Stats {
     counters: PerCpuCounters<COUNTERS>,
@@ -133,16 +165,9 @@ impl Stats {
         self.counters.add(counter as usize, 1);
     }
 
-    /// Counts an entry that was installed by speculation.
-    pub(crate) fn count_success(&self, kind: Kind, access: Access) {
-        self.count(match (kind, access) {
-            (Kind::Anon, Access::Read) => Counter::SpfAnonRead,
-            (Kind::Anon, Access::Write) => Counter::SpfAnonWrite,
-            (Kind::Shared, Access::Read) => Counter::SpfSharedRead,
-            (Kind::Shared, Access::Write) => Counter::SpfSharedWrite,
-            (Kind::Private, Access::Read) => Counter::SpfPrivateRead,
-            (Kind::Private, Access::Write) => Counter::SpfPrivateWrite,
-        });
+    /// Counts all of `tally`.
+    pub(crate) fn count_all(&self, tally: Tally) {
+        self.counters.increment_all(tally.0);
     }
 
     /// Counts an entry that was installed with a lock held.
@@ -155,12 +180,6 @@ impl Stats {
             (Kind::Private, Access::Read) => Counter::LockedPrivateRead,
             (Kind::Private, Access::Write) => Counter::LockedPrivateWrite,
         });
-    }
-
-    /// Counts a speculation that was given up, which is a fallback.
-    pub(crate) fn count_abort(&self, cause: Cause) {
-        self.count(cause.into());
-        self.count(Counter::SpfFallbacks);
     }
 
     /// Counts a fault's wait for the lock of the space.

@@ -46,6 +46,14 @@ impl<const N: usize> PerCpuCounters<N> {
         unsafe { bindings::faultline_percpu_add(self.array.as_ptr(), index as u32, amount) }
     }
 
+    /// Adds 1 to each counter whose bit is in `set`, in one call. Any context.
+    pub(crate) fn increment_all(&self, set: u64) {
+        const { assert!(N <= u64::BITS as usize) };
+        assert!(u64::BITS - set.leading_zeros() <= N as u32);
+        // SAFETY: By the type invariants, and all of the set is in bounds.
+        unsafe { bindings::faultline_percpu_inc_all(self.array.as_ptr(), set) }
+    }
+
     /// The sum of counter `index` over all CPUs, wrapping.
     pub(crate) fn sum(&self, index: usize) -> u64 {
         assert!(index < N);

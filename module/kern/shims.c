@@ -153,6 +153,14 @@ void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount)
 	this_cpu_add(array[index], amount);
 }
 
+void faultline_percpu_inc_all(u64 __percpu *array, u64 set)
+{
+	while (set) {
+		this_cpu_inc(array[__ffs64(set)]);
+		set &= set - 1;
+	}
+}
+
 u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index)
 {
 	u64 sum = 0;

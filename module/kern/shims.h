@@ -68,6 +68,7 @@ unsigned int faultline_num_possible_cpus(void);
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
 void faultline_percpu_free(u64 __percpu *array);
 void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount);
+void faultline_percpu_inc_all(u64 __percpu *array, u64 set);
 u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index);
 
 /* The module's live objects, by kind (enum in driver/live.rs): this_cpu_add(). */
