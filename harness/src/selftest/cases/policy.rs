@@ -289,7 +289,8 @@ fn wait_behind_a_waiting_change_is_false() -> Outcome {
         thread::scope(|scope| {
             let holder = scope.spawn(|| arena.window.load(PAGE));
             stopping.wait()?;
-            let change = scope.spawn(|| arena.protect(0, 4, Prot::READ));
+            // It changes nothing, so that the held page keeps its entry.
+            let change = scope.spawn(|| arena.protect(0, 4, Prot::READ_WRITE));
             thread::sleep(Duration::from_millis(200));
             ensure!(!change.is_finished(), "the PROTECT did not wait");
             reads(arena.window.load(3 * PAGE), 0, "page behind the PROTECT")?;
