@@ -77,7 +77,15 @@ impl VmFault<'_> {
 
     /// Whether the core has the fault made again, with nothing held meanwhile, if it is
     /// asked to. As for `maybe_unlock_mmap_for_io()`, that is so the first time only.
+    ///
+    /// Not in a kernel thread (a fault for others, as of KVM): its last `fput()` of the
+    /// window's file is left to a work, which might be the end of this module before
+    /// the thread has left it.
     pub(crate) fn may_retry(&self) -> bool {
+        // SAFETY: The current task is there.
+        if unsafe { (*c::get_current()).flags } & c::PF_KTHREAD != 0 {
+            return false;
+        }
         // SAFETY: By the type invariants.
         let flags = unsafe { (*self.vmf).flags };
         let asked = c::fault_flag_FAULT_FLAG_ALLOW_RETRY
