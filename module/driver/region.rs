@@ -21,6 +21,7 @@ use crate::{
     kern::{
         lock_set::{Member, MemberLock},
         rcu_arc::RcuArc,
+        rcu_maple::Value,
     },
     portable::{
         fault::Cause,
@@ -47,11 +48,6 @@ impl Attributes {
             pending: true,
             ..self.clone()
         }
-    }
-
-    /// Whether regions with these and with `other` will be one, once none is pending.
-    pub(crate) fn will_join(&self, other: &Self) -> bool {
-        self.protection == other.protection && self.backing == other.backing
     }
 
     /// Whether a speculative fault may make `access`.
@@ -123,6 +119,16 @@ impl Region {
             _live: Live::new(),
         };
         Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+impl Value for Region {
+    /// Whether they will be joined, once none is pending.
+    fn is_one_with(&self, other: &Self) -> bool {
+        let (one, other) = (&self.attributes, &other.attributes);
+        (one.pending || other.pending)
+            && one.protection == other.protection
+            && one.backing == other.backing
     }
 }
 

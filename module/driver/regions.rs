@@ -29,7 +29,7 @@ use crate::{
         lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
         rcu_maple::{
-            Allowance, Entry, Joining, Locked, Memory, RcuMaple, Removed, StoreError, Stored,
+            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored,
         },
         sync::Sleep,
     },
@@ -52,11 +52,6 @@ pub(crate) struct Regions {
     /// How many of these changes under way have for themselves: the sum of what
     /// their [`Room`]s hold. Only used with the tree locked.
     reserved: Atomic<usize>,
-    /// How many are pending. Only used with the tree locked.
-    pending: Atomic<usize>,
-    /// How many there are more than when none is pending. Only used with the tree
-    /// locked.
-    excess: Atomic<usize>,
 }
 
 /// What a change has so far: room, and what it has taken out.
@@ -71,10 +66,8 @@ pub(crate) struct Progress<'a> {
 /// A place that has a pending region.
 pub(crate) struct Prepared {
     pub(crate) part: Interval,
-    /// Whether that is all that was asked for.
-    pub(crate) is_last: bool,
-    /// How many regions more there are than when this is settled.
-    excess: usize,
+    /// What was asked for.
+    run: Interval,
 }
 
 impl Regions {
@@ -85,12 +78,10 @@ impl Regions {
             locks <- LockSet::new(c_str!("Regions::locks"), static_lock_class!()),
             limit: Atomic::new(limit as usize),
             reserved: Atomic::new(0),
-            pending: Atomic::new(0),
-            excess: Atomic::new(0),
         })
     }
 
-    /// How many there are, a moment ago.
+    /// How many there are, a moment ago; as many as when none is pending.
     pub(crate) fn len(&self) -> usize {
         self.tree.len()
     }
@@ -173,7 +164,7 @@ impl Regions {
     pub(crate) fn more_without(&self, range: Interval) -> isize {
         let mut more = 0;
         let mut rest = Some(range);
-        while let Some(whole) = rest.and_then(|rest| self.find(rest, |whole, _| whole)) {
+        while let Some(whole) = rest.and_then(|rest| self.find_whole(rest, |whole, _| whole)) {
             if range.covers(whole) {
                 more -= 1;
             } else if whole.start() < range.start() && range.end() < whole.end() {
@@ -213,19 +204,18 @@ impl Regions {
         let tree = self.tree.lock();
         let entry = tree.find(range.start() as usize, range.last() as usize)?;
         let mut whole = interval(&entry);
-        // Else it is canonical.
-        if self.pending.load(Relaxed) != 0 {
-            let region = entry.value;
-            let alike = |page: Option<u64>| {
+        if tree.has_twins() {
+            let beside = |page: Option<u64>, edge: &Region| {
                 let beside = tree.find(page? as usize, page? as usize)?;
-                let joins = beside.value.attributes.will_join(&region.attributes);
-                joins.then(|| interval(&beside))
+                beside.value.is_one_with(edge).then_some(beside)
             };
-            while let Some(below) = alike(whole.start().checked_sub(1)) {
-                whole = whole.hull(below);
+            let mut edge = entry.value;
+            while let Some(below) = beside(whole.start().checked_sub(1), edge) {
+                (whole, edge) = (whole.hull(interval(&below)), below.value);
             }
-            while let Some(above) = alike(Some(whole.end())) {
-                whole = whole.hull(above);
+            let mut edge = entry.value;
+            while let Some(above) = beside(Some(whole.end()), edge) {
+                (whole, edge) = (whole.hull(interval(&above)), above.value);
             }
         }
         Some(show(whole, entry.value))
@@ -303,8 +293,7 @@ impl Regions {
             {
                 return Ok(None);
             }
-            self.store(tree, range, new, new, allowance, removed)
-                .map(|stored| Some(end_of(&stored)))
+            self.store(tree, range, new, allowance, removed).map(Some)
         });
         end.map(|end| end.is_some())
     }
@@ -316,8 +305,7 @@ impl Regions {
         let whole = indices(range);
         let end = self.attempt(range, progress, |tree, allowance, removed| {
             let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
-            let stored = tree.store(whole, None, join, Joining::Now, allowance, removed)?;
-            Ok(Some(stored.last as u64 + 1))
+            tree.store(whole, None, join, allowance, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
     }
@@ -333,36 +321,31 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            self.store(tree, run, new, new, allowance, removed)
-                .map(|stored| Some(end_of(&stored)))
+            self.store(tree, run, new, allowance, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
     }
 
     /// Puts `pending` in place of what stands in `run`, which the caller has locked,
-    /// or in the first part of it; `new` is to be put in its place then. `ENOMEM` if the change has not begun. May
-    /// sleep.
+    /// or in the first part of it, for `settle` to put another in its place. `ENOMEM`
+    /// if the change has not begun. May sleep.
     pub(crate) fn prepare_to_replace(
         &self,
         run: Interval,
         pending: &RcuArc<Region>,
-        new: &RcuArc<Region>,
         progress: &mut Progress<'_>,
     ) -> Result<Prepared> {
-        let mut excess = 0;
+        let whole = indices(run);
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            let stored = self.store(tree, run, pending, new, allowance, removed)?;
-            excess = stored.excess;
-            self.pending.store(self.pending.load(Relaxed) + 1, Relaxed);
-            self.excess
-                .store(self.excess.load(Relaxed) + excess, Relaxed);
-            Ok(Some(end_of(&stored)))
+            self.locks.write_new(pending.lock());
+            let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
+            tree.store(whole, Some(pending), join, allowance, removed)
+                .map(Some)
         });
         let end = end?.ok_or(ENOMEM)?;
         Ok(Prepared {
             part: run.below(end).unwrap_or(run),
-            is_last: end >= run.end(),
-            excess,
+            run,
         })
     }
 
@@ -374,21 +357,21 @@ impl Regions {
         new: &RcuArc<Region>,
         progress: &mut Progress<'_>,
     ) -> Result {
-        let Prepared { part, .. } = *prepared;
-        let end = self.attempt(part, progress, |tree, allowance, removed| {
+        let Prepared { part, run } = *prepared;
+        let end = self.attempt(run, progress, |tree, allowance, removed| {
             // One store does it: the pending one is all that is there.
-            let _ = self.store(tree, part, new, new, allowance, removed)?;
-            self.pending.store(self.pending.load(Relaxed) - 1, Relaxed);
-            self.excess
-                .store(self.excess.load(Relaxed) - prepared.excess, Relaxed);
-            // There may be more, which it has joined.
-            let is_done = prepared.is_last;
-            Ok(Some(if is_done { part.end() } else { part.start() }))
+            let stored = self.store(tree, part, new, allowance, removed)?;
+            Ok(Some(Stored {
+                // There may be more, which it has joined.
+                last: part.last() as usize,
+                ..stored
+            }))
         });
         end.map(|_| ())
     }
 
-    /// Calls `store`, to `range`, with the tree locked. Memory is waited for without
+    /// Calls `store`, to `range` or a part of it, with the tree locked. Returns the page
+    /// up to which it is done, or `None` if nothing was to be stored. Memory is waited for without
     /// the lock, which all changes need, as long as that helps.
     fn attempt(
         &self,
@@ -398,7 +381,7 @@ impl Regions {
             &mut Locked<'_, Region>,
             Allowance,
             &mut Removed<Region>,
-        ) -> Result<Option<u64>, StoreError>,
+        ) -> Result<Option<Stored>, StoreError>,
     ) -> Result<Option<u64>> {
         let last = if progress.room.has_begun() {
             Memory::Surely
@@ -411,11 +394,11 @@ impl Regions {
             let max = progress.room.max();
             match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
                 Ok(None) => return Ok(None),
-                Ok(Some(end)) => {
+                Ok(Some(stored)) => {
                     let removed = progress.removed.iter();
                     removed.for_each(|region| region.changes.raise());
-                    // Nothing may have been there to be removed.
-                    if before != tree.len() || progress.removed.len() != 0 {
+                    let end = stored.last as u64 + 1;
+                    if stored.has_changed {
                         progress.room.spend(before, tree.len(), end >= range.end());
                     }
                     return Ok(Some(end));
@@ -428,17 +411,16 @@ impl Regions {
         Err(ENOMEM)
     }
 
-    /// Stores `now` in `run`; if that is `new`, as far as its like reaches beside it.
+    /// Stores `new` in `run`, and as far as its like reaches beside it.
     fn store(
         &self,
         tree: &mut Locked<'_, Region>,
         run: Interval,
-        now: &RcuArc<Region>,
         new: &RcuArc<Region>,
         allowance: Allowance,
         removed: &mut Removed<Region>,
     ) -> Result<Stored, StoreError> {
-        self.locks.write_new(now.lock());
+        self.locks.write_new(new.lock());
         let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
             let [low, high] = [&below, &above].map(|entry| {
                 let entry = entry.as_ref()?;
@@ -450,23 +432,15 @@ impl Regions {
             };
             for entry in [below, above].into_iter().flatten() {
                 if joined.intersect(interval(&entry)).is_some() {
-                    // What is in the run is locked already. Never fails, as it cannot be killed.
+                    // What is in the run is locked already. Whoever reads the rest does not
+                    // wait for a file, so this is no long wait, and cannot be killed.
                     let _ = self.locks.write(entry.value.lock(), Sleep::Uninterruptible);
                 }
             }
             indices(joined)
         };
-        let joining = match core::ptr::eq(&**now, &**new) {
-            true => Joining::Now,
-            false => Joining::Later,
-        };
-        tree.store(indices(run), Some(now), join, joining, allowance, removed)
+        tree.store(indices(run), Some(new), join, allowance, removed)
     }
-}
-
-/// The page up to which it is done.
-fn end_of(stored: &Stored) -> u64 {
-    stored.last as u64 + 1
 }
 
 /// The first and the last.

@@ -69,21 +69,19 @@ pub(crate) enum Memory {
     Surely,
 }
 
-/// Whether a store joins what is beside it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Joining {
-    Now,
-    /// A later one will, and what is to be allowed is as many intervals as there
-    /// will be then.
-    Later,
+/// What stands in a tree.
+pub(crate) trait Value: Send + Sync + 'static {
+    /// Whether an interval of this and one of `other` that touch count as one: a
+    /// store that is still to come will make one of them.
+    fn is_one_with(&self, other: &Self) -> bool;
 }
 
 /// What a store has done.
 pub(crate) struct Stored {
     /// The last index that is done.
     pub(crate) last: usize,
-    /// How many intervals more there are than when they are joined.
-    pub(crate) excess: usize,
+    /// Whether the tree is another now.
+    pub(crate) has_changed: bool,
 }
 
 /// What a store may do.
@@ -107,9 +105,10 @@ pub(crate) enum StoreError {
 /// - `tree` is an initialised tree in RCU mode, which is only written with
 ///   `lock` held. An entry came from [`RcuArc::into_raw`] and owns the reference,
 ///   one for each interval.
-/// - `len` is the number of intervals, and only written with the lock held.
+/// - `len` is the number of intervals, those that count as one as one, and `twins`
+///   that of all beyond. They are only written with the lock held.
 #[pin_data(PinnedDrop)]
-pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
+pub(crate) struct RcuMaple<T: Value> {
     #[pin]
     lock: Mutex<()>,
     #[pin]
@@ -118,15 +117,16 @@ pub(crate) struct RcuMaple<T: Send + Sync + 'static> {
     #[pin]
     seq: Opaque<c::seqcount_mutex_t>,
     len: Atomic<usize>,
+    twins: Atomic<usize>,
     _owns: PhantomData<RcuArc<T>>,
 }
 
 // SAFETY: It owns references that may be sent.
-unsafe impl<T: Send + Sync + 'static> Send for RcuMaple<T> {}
+unsafe impl<T: Value> Send for RcuMaple<T> {}
 // SAFETY: Readers share objects under RCU, writers are serialised by the lock.
-unsafe impl<T: Send + Sync + 'static> Sync for RcuMaple<T> {}
+unsafe impl<T: Value> Sync for RcuMaple<T> {}
 
-impl<T: Send + Sync + 'static> RcuMaple<T> {
+impl<T: Value> RcuMaple<T> {
     /// An empty tree, whose lock is known to lockdep as `name` with class `key`.
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(&this in Self {
@@ -142,11 +142,13 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
                 bindings::faultline_seqcount_mutex_init(seq, (*this.as_ptr()).lock.as_raw())
             }),
             len: Atomic::new(0),
+            twins: Atomic::new(0),
             _owns: PhantomData,
         })
     }
 
-    /// The number of intervals that have an object, a moment ago.
+    /// The number of intervals that have an object, a moment ago. Those that touch
+    /// and are one count as one.
     pub(crate) fn len(&self) -> usize {
         // Relaxed: nothing is derived from it.
         self.len.load(Relaxed)
@@ -201,15 +203,20 @@ impl<T: Send + Sync + 'static> RcuMaple<T> {
 /// # Invariants
 ///
 /// This task holds the lock of `tree`.
-pub(crate) struct Locked<'a, T: Send + Sync + 'static> {
+pub(crate) struct Locked<'a, T: Value> {
     tree: &'a RcuMaple<T>,
     _held: Guard<'a, ()>,
 }
 
-impl<T: Send + Sync + 'static> Locked<'_, T> {
-    /// The number of intervals that have an object.
+impl<T: Value> Locked<'_, T> {
+    /// As that of the tree, now.
     pub(crate) fn len(&self) -> usize {
         self.tree.len()
+    }
+
+    /// Whether any two intervals count as one.
+    pub(crate) fn has_twins(&self) -> bool {
+        self.tree.twins.load(Relaxed) != 0
     }
 
     /// The object that stands at `index`, or else the next above it that
@@ -263,53 +270,92 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         (first, last): (usize, usize),
         new: Option<&RcuArc<T>>,
         join: impl FnOnce(Option<Entry<'_, T>>, Option<Entry<'_, T>>) -> (usize, usize),
-        joining: Joining,
         allowance: Allowance,
         removed: &mut Removed<T>,
     ) -> Result<Stored, StoreError> {
         let mut found = Found::new();
-        // Nothing is joined with what is beside it.
-        let beside = usize::from(new.is_some());
+        // Those beside it matter if they are joined with it, or count as one.
+        let beside = usize::from(new.is_some() || self.has_twins());
         self.scan(first, last, beside, &mut found);
         let entry = |entry: Raw<T>| self.entry(entry);
         let (low, high) = join(found.below.map(entry), found.above.map(entry));
         let high = found.end.unwrap_or(high);
 
-        let len = self.tree.len();
-        let behind = |effect: &Effect| len + usize::from(new.is_some()) + effect.more - effect.gone;
-        let joined = behind(&found.effect(low, high));
-        if joined > len && joined > allowance.max {
+        let before = self.count(&found);
+        let behind = self.count_behind(&found, (low, high), new.map(|new| &**new));
+        let len = self.tree.len() + behind.len() - before.len();
+        let twins = self.tree.twins.load(Relaxed) + behind.twins - before.twins;
+        if len > self.tree.len() && len > allowance.max {
             return Err(StoreError::Full);
-        }
-        let (low, high) = match joining {
-            Joining::Now => (low, high),
-            Joining::Later => (first, found.end.unwrap_or(last)),
-        };
-        let effect = found.effect(low, high);
-        if new.is_some() || effect.overwrites {
-            self.store_raw(low, high, new.cloned(), allowance.memory)?;
         }
         let covered = |entry: &Raw<T>| low <= entry.first && entry.last <= high;
         let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
-        for entry in found.entries.iter().filter(overwritten) {
+        let overwritten = || found.entries.iter().filter(overwritten);
+        let cuts_in_two = overwritten().any(|entry| entry.first < low && high < entry.last);
+        let has_changed = new.is_some() || overwritten().next().is_some();
+        if has_changed {
+            self.store_raw(low, high, new.cloned(), allowance.memory)?;
+        }
+        for entry in overwritten() {
             // SAFETY: It was an entry, which had a reference.
             let object = unsafe { RcuArc::from_raw(entry.object) };
             // The entry is gone, or else what is left of it keeps the reference.
             if !covered(entry) {
                 core::mem::forget(object.clone());
             }
-            if effect.more != 0 {
+            if cuts_in_two {
                 // The part above stands in an interval of its own.
                 core::mem::forget(object.clone());
             }
             removed.push(object);
         }
-        // INVARIANT: So many there are now. Relaxed: written under the lock only.
-        self.tree.len.store(behind(&effect), Relaxed);
+        // INVARIANT: What the store has changed is among what was counted. Relaxed: written
+        // under the lock only.
+        self.tree.len.store(len, Relaxed);
+        self.tree.twins.store(twins, Relaxed);
         Ok(Stored {
             last: high,
-            excess: behind(&effect) - joined,
+            has_changed,
         })
+    }
+
+    /// Counts what was found.
+    fn count(&self, found: &Found<T>) -> Count<'_, T> {
+        let mut count = Count::new();
+        for entry in found.all() {
+            count.add(self.entry(entry));
+        }
+        count
+    }
+
+    /// Counts what is there instead once `new` is in `[low, high]`.
+    fn count_behind<'g>(
+        &'g self,
+        found: &Found<T>,
+        (low, high): (usize, usize),
+        new: Option<&'g T>,
+    ) -> Count<'g, T> {
+        let mut count = Count::new();
+        for entry in found.all().filter(|entry| entry.first < low) {
+            count.add(Entry {
+                last: entry.last.min(low - 1),
+                ..self.entry(entry)
+            });
+        }
+        if let Some(value) = new {
+            count.add(Entry {
+                first: low,
+                last: high,
+                value,
+            });
+        }
+        for entry in found.all().filter(|entry| high < entry.last) {
+            count.add(Entry {
+                first: entry.first.max(high + 1),
+                ..self.entry(entry)
+            });
+        }
+        count
     }
 
     /// What stands at `[first, last]` and at `beside` indices on each side of it, as
@@ -335,6 +381,7 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
                 if inside == BATCH {
                     // Not this one: the store ends before it.
                     found.end = Some(entry.first - 1);
+                    found.beyond = Some(entry);
                     break;
                 }
                 inside += 1;
@@ -410,44 +457,60 @@ struct Found<T> {
     above: Option<Raw<T>>,
     /// The last index, if there are too many entries.
     end: Option<usize>,
-}
-
-/// What a store does to the number of intervals that there were.
-struct Effect {
-    /// How many more there are: one, if it cuts one in two.
-    more: usize,
-    /// How many are gone.
-    gone: usize,
-    /// Whether there are any where it stores.
-    overwrites: bool,
+    /// The entry behind it.
+    beyond: Option<Raw<T>>,
 }
 
 impl<T> Found<T> {
-    /// That of a store to `[low, high]`.
-    fn effect(&self, low: usize, high: usize) -> Effect {
-        let overwritten = |entry: &&Raw<T>| low <= entry.last && entry.first <= high;
-        let overwritten = || self.entries.iter().filter(overwritten);
-        let splits = overwritten().any(|entry| entry.first < low && high < entry.last);
-        let covered = |entry: &&Raw<T>| low <= entry.first && entry.last <= high;
-        Effect {
-            more: usize::from(splits),
-            gone: overwritten().filter(covered).count(),
-            overwrites: overwritten().next().is_some(),
-        }
-    }
-
     fn new() -> Self {
         Self {
             entries: ArrayVec::new(),
             below: None,
             above: None,
             end: None,
+            beyond: None,
         }
+    }
+
+    /// In ascending order.
+    fn all(&self) -> impl Iterator<Item = Raw<T>> + '_ {
+        self.entries.iter().copied().chain(self.beyond)
+    }
+}
+
+/// Intervals that are counted in ascending order.
+struct Count<'g, T> {
+    intervals: usize,
+    twins: usize,
+    latest: Option<Entry<'g, T>>,
+}
+
+impl<'g, T: Value> Count<'g, T> {
+    fn new() -> Self {
+        Self {
+            intervals: 0,
+            twins: 0,
+            latest: None,
+        }
+    }
+
+    fn add(&mut self, next: Entry<'g, T>) {
+        let is_twin = self.latest.as_ref().is_some_and(|latest| {
+            latest.last + 1 == next.first && latest.value.is_one_with(next.value)
+        });
+        self.intervals += 1;
+        self.twins += usize::from(is_twin);
+        self.latest = Some(next);
+    }
+
+    /// As [`RcuMaple::len`].
+    fn len(&self) -> usize {
+        self.intervals - self.twins
     }
 }
 
 #[pinned_drop]
-impl<T: Send + Sync + 'static> PinnedDrop for RcuMaple<T> {
+impl<T: Value> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
         let locked = self.lock();
         let mut index = 0;

@@ -101,9 +101,7 @@ impl<'a> Edit<'a> {
         let mut rest = Some(range);
         while let (Some(todo), Some((pending, new))) = (rest, &regions) {
             let progress = &mut self.progress;
-            let prepared = self
-                .regions
-                .prepare_to_replace(todo, pending, new, progress)?;
+            let prepared = self.regions.prepare_to_replace(todo, pending, progress)?;
             let part = prepared.part;
             Point::ReplacePending.reach();
             empty(self, part);

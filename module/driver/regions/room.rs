@@ -39,7 +39,7 @@ impl<'a> Room<'a> {
         let regions = self.regions;
         let _tree = regions.tree.lock();
         let reserved = regions.reserved.load(Relaxed) + more;
-        let max = regions.limit() as usize + regions.excess.load(Relaxed);
+        let max = regions.limit() as usize;
         if more != 0 && regions.len() + reserved > max && !Mistake::SkipRoom.is_made() {
             return Err(ENOMEM);
         }
@@ -55,8 +55,7 @@ impl<'a> Room<'a> {
             return usize::MAX;
         }
         let of_others = self.regions.reserved.load(Relaxed) - self.held;
-        let limit = self.regions.limit() as usize + self.regions.excess.load(Relaxed);
-        limit.saturating_sub(of_others)
+        (self.regions.limit() as usize).saturating_sub(of_others)
     }
 
     /// A store has changed the number of regions, and `is_done` if nothing else is

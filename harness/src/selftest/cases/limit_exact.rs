@@ -6,6 +6,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use super::concurrency::{for_a_while, in_threads};
+use super::interleave::meet;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails};
 use crate::selftest::files::{memfd, private};
 use crate::selftest::runner::{Needs, Test, tests};
@@ -23,6 +24,13 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "limit":
     protects_at_once_keep_within,
     remaps_at_once_keep_within,
     map_beside_a_move_of_all_keeps_within,
+];
+
+pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "limit":
+    a_part_being_replaced_counts_once,
+    what_joins_a_part_being_replaced_keeps_within,
+    what_cuts_beside_a_part_being_replaced_is_refused,
+    what_goes_beside_a_part_being_replaced_makes_no_room,
 ];
 
 const RW: Prot = Prot::READ_WRITE;
@@ -228,4 +236,64 @@ fn map_beside_a_move_of_all_keeps_within() -> Outcome {
         ensure_eq!(arena.space.stats()?.regions, REGIONS as u64, "regions");
     }
     Ok(())
+}
+
+/// Replaces pages `[2, 4)` of regions over pages `[0, pages)`, by the same, at a
+/// limit of `limit`. While both the old region and the new one stand there, `beside`
+/// runs; then there must be `regions`.
+fn replacing(
+    pages: usize,
+    limit: u64,
+    beside: impl FnOnce(&Arena) -> Outcome,
+    regions: &[(usize, usize, Prot)],
+) -> Outcome {
+    let arena = Arena::new(pages, RW)?;
+    arena.space.set_policy(Policy::SPF_RANGE)?;
+    arena.stamp(0, pages, 10)?;
+    arena.space.limit_regions(limit)?;
+    meet(
+        "replace_pending",
+        || arena.remap(2, 2, RW),
+        || {
+            ensure_eq!(arena.space.stats()?.regions, 1, "regions at first");
+            beside(&arena)?;
+            ensure_eq!(arena.shape()?, regions, "regions meanwhile");
+            let count = arena.space.stats()?.regions;
+            ensure_eq!(count, regions.len() as u64, "their number");
+            Ok(())
+        },
+    )?;
+    ensure_eq!(arena.shape()?, regions, "regions in the end");
+    let count = arena.space.stats()?.regions;
+    ensure_eq!(count, regions.len() as u64, "their number in the end");
+    Ok(())
+}
+
+fn a_part_being_replaced_counts_once() -> Outcome {
+    replacing(6, 1, |_| Ok(()), &[(0, 6, RW)])
+}
+
+fn what_joins_a_part_being_replaced_keeps_within() -> Outcome {
+    let append = |arena: &Arena| arena.remap(4, 2, RW);
+    replacing(4, 1, append, &[(0, 6, RW)])
+}
+
+fn what_cuts_beside_a_part_being_replaced_is_refused() -> Outcome {
+    let cut = |arena: &Arena| fails(arena.space.unmap(at(5), PAGE_SIZE), libc::ENOMEM, "a cut");
+    replacing(7, 1, cut, &[(0, 7, RW)])
+}
+
+/// Else there would be three in the end.
+fn what_goes_beside_a_part_being_replaced_makes_no_room() -> Outcome {
+    let others = |arena: &Arena| {
+        arena.unmap(0, 2)?;
+        arena.remap(10, 1, RW)?;
+        let map = || {
+            arena
+                .space
+                .map(at(20), PAGE_SIZE, RW, Placement::FixedNoreplace)
+        };
+        fails(map(), libc::ENOMEM, "MAP of a third")
+    };
+    replacing(6, 2, others, &[(2, 6, RW), (10, 11, RW)])
 }

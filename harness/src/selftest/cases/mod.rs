@@ -86,7 +86,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[transfer::TESTS],
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
-        &[limit_exact::TESTS],
+        &[limit_exact::TESTS, limit_exact::WITH_HOOKS],
         &[limit_total::WITH_PARAMETERS],
         &[enomem::TESTS],
         &[cgroup::TESTS],
