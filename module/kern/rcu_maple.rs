@@ -54,18 +54,6 @@ const MOST: usize = BATCH + 2;
 /// be it in parts; as often as they stood there.
 pub(crate) type Removed<T> = ArrayVec<RcuArc<T>, MOST>;
 
-/// Where something is to be stored.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// The first index.
-    pub(crate) first: usize,
-    /// The last index, inclusive.
-    pub(crate) last: usize,
-    /// A store that would overwrite too many intervals ends before one that
-    /// begins at most here; at most one may begin between here and `last`.
-    pub(crate) may_end_before: usize,
-}
-
 /// Where the memory of a store is to come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
@@ -228,8 +216,8 @@ impl<T: Send + Sync + 'static> Locked<'_, T> {
         found.ok().map(|()| mas.index)
     }
 
-    /// Puts `new`, or nothing, in place of what is at `place`, or at as many of
-    /// its first intervals as a store may overwrite. Returns the last index that
+    /// Puts `new`, or nothing, in place of what is at `[first, last]`, or at as
+    /// many of its first intervals as a store may overwrite. Returns the last index that
     /// is done, and adds what was overwritten to `removed`, which was empty. If it
     /// fails, nothing is changed. May sleep, if it may wait for memory.
     pub(crate) fn store(
