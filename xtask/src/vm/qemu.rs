@@ -18,6 +18,10 @@ const PATIENCE: [&str; 3] = [
     "sysctl.kernel.hung_task_timeout_secs=480",
 ];
 
+/// /dev/pmem0: a disk for tests that is memory, between the kernel and its
+/// initramfs, which QEMU puts at the end.
+const PERSISTENT_MEMORY: &str = "memmap=4M!256M";
+
 /// An accelerator that is known to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +51,7 @@ pub(crate) fn kernel_args(spec: &Spec) -> String {
         "panic=-1",
         "oops=panic",
         "rdinit=/init",
+        PERSISTENT_MEMORY,
     ];
     words.extend(raised_limits(spec));
     words.join(" ")

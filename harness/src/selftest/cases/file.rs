@@ -9,10 +9,11 @@ use std::os::unix::net::UnixStream;
 
 use super::uapi::good_map;
 use crate::selftest::check::{Outcome, Stop, ensure_eq, fails, fails_with_one_of};
-use crate::selftest::files::{Scratch, memfd, private, reopen, shared, stamp};
+use crate::selftest::files::{Scratch, holds, memfd, private, reopen, shared, stamp};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, Live, PAGE, Picture, at, bytes};
 use crate::selftest::sys::call::call;
+use crate::selftest::sys::erofs;
 use crate::selftest::sys::file::{self, Mount};
 use crate::selftest::sys::gup::pipe;
 use crate::selftest::sys::memory::{Mapping, READ_WRITE};
@@ -34,6 +35,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "file":
     files_of_sysfs_cannot_be_private,
     secret_memory_is_refused,
     huge_pages_are_refused,
+    files_without_page_cache_cannot_be_private,
     the_device_itself_is_refused,
     refused_files_are_let_go,
     mapped_files_are_let_go,
@@ -275,6 +277,36 @@ fn huge_pages_are_refused() -> Outcome {
     };
     huge.set_len(2 << 20)?;
     neither(&huge, libc::ENODEV, "a memfd of huge pages")
+}
+
+/// The same file with a page cache can be mapped: DAX is why it cannot.
+fn files_without_page_cache_cannot_be_private() -> Outcome {
+    const PAGES: usize = 4;
+    let path = "/dev/pmem0";
+    let disk = OpenOptions::new().write(true).open(path);
+    let disk = disk.map_err(|error| Stop::skip(format!("{path}: {error}")))?;
+    erofs::format(&disk, PAGES as u32, 50)?;
+    drop(disk);
+    for (option, dax) in [("dax=never", false), ("dax=always", true)] {
+        let mount = Mount::new("erofs", path, option)
+            .map_err(|error| Stop::fail(format!("mount of an EROFS, {option}: {error}")))?;
+        let file = File::open(mount.path().join(erofs::NAME))?;
+        ensure_eq!(file::is_dax(&file)?, dax, "{option}: DAX");
+        holds(&file, 0, PAGES, 50, option)?;
+        if dax {
+            neither(&file, libc::ENODEV, "a DAX file")?;
+        } else {
+            let arena = Arena::backed(PAGES, RO, private(&file, 0))?;
+            for page in 0..PAGES {
+                ensure_eq!(arena.window.load(page)?, 50 + page as u64, "page {page}");
+            }
+        }
+        drop(file);
+        mount
+            .unmount()
+            .map_err(|error| Stop::fail(format!("{option}: umount: {error}")))?;
+    }
+    Ok(())
 }
 
 fn the_device_itself_is_refused() -> Outcome {

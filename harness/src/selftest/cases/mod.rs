@@ -7,6 +7,7 @@ mod batches;
 mod cgroup;
 mod concurrency;
 mod differential;
+mod disk;
 mod enomem;
 mod fault;
 mod file;
@@ -74,7 +75,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[freeze::TESTS],
         &[seal::TESTS],
         &[holds::TESTS],
-        &[private::TESTS],
+        &[private::TESTS, disk::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],
         &[window::TESTS],

@@ -29,6 +29,16 @@ pub(crate) fn secret() -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd as i32) })
 }
 
+/// Whether accesses to the file reach its device without a page cache.
+pub(crate) fn is_dax(file: &File) -> io::Result<bool> {
+    // SAFETY: All bytes of it are numbers.
+    let mut status: libc::statx = unsafe { std::mem::zeroed() };
+    let (fd, flags) = (file.as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: The name ends with a zero, and the status is writable.
+    check(unsafe { libc::statx(fd, c"".as_ptr(), flags, 0, &mut status) }.into())?;
+    Ok(status.stx_attributes & libc::STATX_ATTR_DAX as u64 != 0)
+}
+
 /// Adds `F_SEAL_*` to a memfd.
 pub(crate) fn seal(file: &File, seals: libc::c_int) -> io::Result<()> {
     // SAFETY: No memory is passed.

@@ -3,6 +3,8 @@
 //! in here.
 
 pub(crate) mod call;
+pub(crate) mod disk;
+pub(crate) mod erofs;
 pub(crate) mod file;
 pub(crate) mod gup;
 pub(crate) mod kmodule;
