@@ -203,22 +203,7 @@ impl Regions {
     ) -> Option<R> {
         let tree = self.tree.lock();
         let entry = tree.find(range.start() as usize, range.last() as usize)?;
-        let mut whole = interval(&entry);
-        if tree.has_twins() {
-            let beside = |page: Option<u64>, edge: &Region| {
-                let beside = tree.find(page? as usize, page? as usize)?;
-                beside.value.is_one_with(edge).then_some(beside)
-            };
-            let mut edge = entry.value;
-            while let Some(below) = beside(whole.start().checked_sub(1), edge) {
-                (whole, edge) = (whole.hull(interval(&below)), below.value);
-            }
-            let mut edge = entry.value;
-            while let Some(above) = beside(Some(whole.end()), edge) {
-                (whole, edge) = (whole.hull(interval(&above)), above.value);
-            }
-        }
-        Some(show(whole, entry.value))
+        Some(show(whole(&tree, &entry), entry.value))
     }
 
     /// The parts of all regions in `range`, which the caller has locked. May sleep.
@@ -258,13 +243,13 @@ impl Regions {
         Ok(())
     }
 
-    /// The first two regions that overlap `range`, as they were at one moment. May
-    /// sleep.
+    /// The first two regions that overlap `range`, as they were at one moment, and as
+    /// `find_whole` shows them. May sleep.
     pub(crate) fn first_two(&self, range: Interval) -> [Option<Interval>; 2] {
         let tree = self.tree.lock();
         let from = |range: Interval| {
             let entry = tree.find(range.start() as usize, range.last() as usize)?;
-            Some(interval(&entry))
+            Some(whole(&tree, &entry))
         };
         let first = from(range);
         let rest = first.and_then(|first| range.above(first.end()));
@@ -371,7 +356,7 @@ impl Regions {
     }
 
     /// Calls `store`, to `range` or a part of it, with the tree locked. Returns the page
-    /// up to which it is done, or `None` if nothing was to be stored. Memory is waited for without
+    /// up to which it is done, or `None` if it did not want to. Memory is waited for without
     /// the lock, which all changes need, as long as that helps.
     fn attempt(
         &self,
@@ -432,8 +417,8 @@ impl Regions {
             };
             for entry in [below, above].into_iter().flatten() {
                 if joined.intersect(interval(&entry)).is_some() {
-                    // What is in the run is locked already. Whoever reads the rest does not
-                    // wait for a file, so this is no long wait, and cannot be killed.
+                    // What is in the run is locked already. Cannot be killed, as in
+                    // vma_merge(): readers that sleep on a file unlock first, if they may.
                     let _ = self.locks.write(entry.value.lock(), Sleep::Uninterruptible);
                 }
             }
@@ -441,6 +426,26 @@ impl Regions {
         };
         tree.store(indices(run), Some(new), join, allowance, removed)
     }
+}
+
+/// The interval that the region of `entry` will have when none is pending.
+fn whole(tree: &Locked<'_, Region>, entry: &Entry<'_, Region>) -> Interval {
+    let mut whole = interval(entry);
+    if tree.has_twins() {
+        let beside = |page: Option<u64>, edge: &Region| {
+            let beside = tree.find(page? as usize, page? as usize)?;
+            beside.value.is_one_with(edge).then_some(beside)
+        };
+        let mut edge = entry.value;
+        while let Some(below) = beside(whole.start().checked_sub(1), edge) {
+            (whole, edge) = (whole.hull(interval(&below)), below.value);
+        }
+        let mut edge = entry.value;
+        while let Some(above) = beside(Some(whole.end()), edge) {
+            (whole, edge) = (whole.hull(interval(&above)), above.value);
+        }
+    }
+    whole
 }
 
 /// The first and the last.

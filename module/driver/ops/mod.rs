@@ -88,7 +88,7 @@ impl Space {
     /// Whether one region has both pages, and all between them.
     fn is_in_one(&self, first: u64, last: u64) -> bool {
         let first = Interval::new(first, first + 1);
-        let found = first.and_then(|first| self.regions.find(first, |whole, _| whole));
+        let found = first.and_then(|first| self.regions.find_whole(first, |whole, _| whole));
         found.is_some_and(|whole| whole.contains(last))
     }
 }

@@ -65,8 +65,8 @@ impl<'a> Room<'a> {
         let held = (self.held + before).saturating_sub(behind);
         let held = match (self.keeps_all, is_done) {
             (true, _) => held,
-            // Its last part may cut a region.
-            (false, false) => held.min(1),
+            // Its last part may cut a region in two, for one of its own between.
+            (false, false) => held.min(2),
             (false, true) => 0,
         };
         let reserved = &self.regions.reserved;

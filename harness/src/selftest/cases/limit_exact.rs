@@ -31,6 +31,7 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "lim
     what_joins_a_part_being_replaced_keeps_within,
     what_cuts_beside_a_part_being_replaced_is_refused,
     what_goes_beside_a_part_being_replaced_makes_no_room,
+    protect_that_cuts_at_a_part_being_replaced_is_refused,
 ];
 
 const RW: Prot = Prot::READ_WRITE;
@@ -271,6 +272,22 @@ fn replacing(
 
 fn a_part_being_replaced_counts_once() -> Outcome {
     replacing(6, 1, |_| Ok(()), &[(0, 6, RW)])
+}
+
+/// Two runs, the first of which would not cut what stands there, but what will.
+fn protect_that_cuts_at_a_part_being_replaced_is_refused() -> Outcome {
+    let file = memfd(4, 50)?;
+    let arena = Arena::new(8, RW)?;
+    arena.space.set_policy(Policy::SPF_RANGE)?;
+    arena.place(8, 4, RW, private(&file, 0))?;
+    arena.space.limit_regions(3)?;
+    meet(
+        "replace_pending",
+        || arena.remap(0, 4, RW),
+        || fails(arena.protect(4, 6, RO), libc::ENOMEM, "PROTECT to four"),
+    )?;
+    ensure_eq!(arena.shape()?, [(0, 8, RW), (8, 12, RW)], "regions");
+    Ok(())
 }
 
 fn what_joins_a_part_being_replaced_keeps_within() -> Outcome {
