@@ -15,6 +15,7 @@ use super::stage::Stage;
 use crate::bench::memory::{On, process_faults, unnamed_file};
 use crate::counts::Counts;
 use crate::selftest::state::vmstat;
+use crate::selftest::sys::disk::Disk;
 use crate::selftest::sys::memory::Mapping;
 use crate::{PAGE_SIZE, sys};
 
@@ -118,22 +119,38 @@ fn panicked<T>(_: Box<dyn std::any::Any + Send>) -> io::Result<T> {
     Err(io::Error::other("panic"))
 }
 
-/// A file for [`Workload::Cold`] in `dir`, or why there is none: what is not on a
-/// disk cannot be forgotten.
-pub(super) fn cold_file(dir: Option<&Path>) -> io::Result<Result<File, String>> {
-    let Some(dir) = dir else {
-        return Ok(Err("no --dir on a file system with I/O".to_owned()));
+/// The file of [`Workload::Cold`], and the disk it is on.
+pub(super) struct Cold {
+    pub(super) file: File,
+    _disk: Option<Disk>,
+}
+
+/// How long a disk takes to read a page.
+const LATENCY: Duration = Duration::from_millis(1);
+
+/// A file for [`Workload::Cold`], or why there is none: in `dir`, or else on a
+/// disk that is made for it. What is not on a disk cannot be forgotten.
+pub(super) fn cold(dir: Option<&Path>) -> io::Result<Result<Cold, String>> {
+    let length = Stage::file_length();
+    let (file, disk) = match dir {
+        Some(dir) => {
+            let mut file = unnamed_file(dir)?;
+            let block = vec![0x5a; 1 << 20];
+            for _ in 0..length / block.len() as u64 {
+                file.write_all(&block)?;
+            }
+            file.sync_all()?;
+            (file, None)
+        }
+        None => match Disk::new(LATENCY, (length / PAGE_SIZE) as u32, 1) {
+            Ok(disk) => (disk.file()?, Some(disk)),
+            Err(error) => return Ok(Err(format!("no --dir, and no null_blk and EROFS: {error}"))),
+        },
     };
-    let mut file = unnamed_file(dir)?;
-    let block = vec![0x5a; 1 << 20];
-    for _ in 0..Stage::file_length() / block.len() as u64 {
-        file.write_all(&block)?;
-    }
-    file.sync_all()?;
     load::forget(&file)?;
     Ok(match cached(&file)? {
-        true => Err(format!("{} is not on a disk", dir.display())),
-        false => Ok(file),
+        true => Err("the file is not on a disk".to_owned()),
+        false => Ok(Cold { file, _disk: disk }),
     })
 }
 
@@ -166,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_forgotten_is_refused() {
-        let refused = cold_file(Some(Path::new("/dev/shm"))).unwrap();
-        assert!(refused.unwrap_err().contains("is not on a disk"));
+        let refused = cold(Some(Path::new("/dev/shm"))).unwrap();
+        assert!(refused.is_err_and(|why| why.contains("is not on a disk")));
     }
 }

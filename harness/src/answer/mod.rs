@@ -12,7 +12,6 @@ mod report;
 mod stage;
 mod tail;
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,7 +21,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use self::load::Workload;
-use self::measure::Run;
+use self::measure::{Cold, Run};
 use crate::bench::memory::{self, On};
 use crate::{EXIT_PASS, Policy, Space, stress};
 
@@ -42,7 +41,8 @@ pub struct Answer {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     workload: Option<Vec<Workload>>,
 
-    /// Where to make a file of 128 MiB for the load "cold": on a disk
+    /// Where to make a file of 128 MiB for the load "cold" [default: on a disk that is
+    /// made for it, and takes 1 ms to read a page]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
@@ -98,7 +98,8 @@ fn measure(answer: &Answer) -> io::Result<Vec<Run>> {
         for &on in &subjects {
             eprintln!("{}, {} ...", report::name(workload), on.name());
             let time = Duration::from_secs(answer.seconds);
-            let run = measure::run(workload, on, file.as_ref(), time).map_err(|error| {
+            let file = file.as_ref().map(|cold| &cold.file);
+            let run = measure::run(workload, on, file, time).map_err(|error| {
                 let (workload, on) = (report::name(workload), on.name());
                 io::Error::new(error.kind(), format!("{workload}, {on}: {error}"))
             })?;
@@ -112,9 +113,9 @@ fn measure(answer: &Answer) -> io::Result<Vec<Run>> {
 }
 
 /// The file that the load wants, or why there is none.
-fn file(workload: Workload, answer: &Answer) -> io::Result<Result<Option<File>, String>> {
+fn file(workload: Workload, answer: &Answer) -> io::Result<Result<Option<Cold>, String>> {
     match workload {
-        Workload::Cold => Ok(measure::cold_file(answer.dir.as_deref())?.map(Some)),
+        Workload::Cold => Ok(measure::cold(answer.dir.as_deref())?.map(Some)),
         _ => Ok(Ok(None)),
     }
 }

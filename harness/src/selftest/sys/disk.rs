@@ -40,7 +40,8 @@ impl Disk {
             path,
             _configfs: configfs,
         };
-        item.set("size", "4")?;
+        let megabytes = (u64::from(erofs::CONTENTS + pages) * PAGE_SIZE).div_ceil(1 << 20);
+        item.set("size", &megabytes.to_string())?;
         item.set("memory_backed", "1")?;
         item.set("irqmode", "2")?;
         item.set("completion_nsec", &latency.as_nanos().to_string())?;
