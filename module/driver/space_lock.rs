@@ -65,10 +65,11 @@ struct Global {
     changing: [Atomic<u64>; 4],
 }
 
-/// The semaphore held for writing.
+/// The semaphore held for a change: for writing, and for reading once that is enough.
 pub(crate) struct GlobalWrite<'a> {
     global: &'a Global,
-    _held: rwsem::WriteGuard<'a>,
+    write: Option<rwsem::WriteGuard<'a>>,
+    _read: Option<rwsem::ReadGuard<'a>>,
 }
 
 /// How a fault has waited for the lock.
@@ -95,7 +96,8 @@ impl Global {
         }
         Ok(GlobalWrite {
             global: self,
-            _held: held,
+            write: Some(held),
+            _read: None,
         })
     }
 
@@ -130,12 +132,18 @@ impl Global {
     }
 }
 
+impl GlobalWrite<'_> {
+    fn downgrade(&mut self) {
+        self._read = self.write.take().map(rwsem::WriteGuard::downgrade);
+    }
+}
+
 impl Drop for GlobalWrite<'_> {
     fn drop(&mut self) {
         for bound in &self.global.changing {
             bound.store(0, Relaxed);
         }
-        // `_held` goes next.
+        // The semaphore goes next.
     }
 }
 
@@ -158,6 +166,17 @@ impl<G, M: Mode> Held<'_, G, M> {
                 return;
             }
             held.release_below_if_contended(page);
+        }
+    }
+}
+
+impl Change<'_> {
+    /// No region is to be changed any more, and no fault can reach the pages that are
+    /// still to go: under the semaphore, others may read, as munmap(2) lets them. To be
+    /// called once.
+    pub(crate) fn regions_are_done(&mut self) {
+        if let Self::Global(held) = self {
+            held.downgrade();
         }
     }
 }

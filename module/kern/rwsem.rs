@@ -75,6 +75,16 @@ impl RwSemaphore {
     }
 }
 
+impl<'a> WriteGuard<'a> {
+    /// Lets readers in, but no writer before this task is done. Does not sleep.
+    pub(crate) fn downgrade(self) -> ReadGuard<'a> {
+        let semaphore = core::mem::ManuallyDrop::new(self).0;
+        // SAFETY: This task holds it for writing, and the guard for that is gone.
+        unsafe { bindings::downgrade_write(semaphore.inner.get()) };
+        ReadGuard(semaphore, NotThreadSafe)
+    }
+}
+
 impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         // SAFETY: This task holds it for reading.

@@ -20,25 +20,30 @@ pub(super) use remap::{RemapRequest, Target};
 use kernel::prelude::*;
 
 use self::edit::Edit;
-use super::{mistake::Mistake, region::Attributes, space::Space};
+use super::{mistake::Mistake, region::Attributes, space::Space, space_lock::Change};
 use crate::{kern::task::fatal_signal_pending, portable::interval::Interval};
 
 impl Space {
-    /// Removes all regions of `range` and discards their pages. `done` is called
-    /// with the page up to which that is done. `ENOMEM` if the edit may fail. May
-    /// sleep.
-    fn remove_regions(
-        &self,
-        range: Interval,
-        edit: &mut Edit<'_>,
-        done: &mut impl FnMut(u64),
-    ) -> Result {
+    /// Removes all regions of `range`, which is `held`, and discards their pages.
+    /// `ENOMEM` if the edit may fail. May sleep.
+    fn unmap_held(&self, range: Interval, edit: &mut Edit<'_>, held: &mut Change<'_>) -> Result {
         edit.store(range, None, |edit, part| {
-            self.discard_removed(part, edit, done);
+            if part.end() == range.end() {
+                held.regions_are_done();
+            }
+            self.discard_removed(part, edit, &mut |page| held.done_below(page));
         })
     }
 
-    /// Discards the pages of what has been removed from `part`.
+    /// As `unmap_held`, for a change that has more to do.
+    fn remove_regions(&self, range: Interval, edit: &mut Edit<'_>) -> Result {
+        edit.store(range, None, |edit, part| {
+            self.discard_removed(part, edit, &mut |_| ());
+        })
+    }
+
+    /// Discards the pages of what has been removed from `part`. `done` is called with
+    /// the page up to which that is done.
     fn discard_removed(&self, part: Interval, edit: &mut Edit<'_>, done: &mut impl FnMut(u64)) {
         // Where there was no region there are no pages.
         if edit.has_removed() {

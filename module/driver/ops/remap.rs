@@ -109,7 +109,7 @@ impl Space {
             .write(&self.regions, locked.unwrap_or(first.into()), |held| {
                 self.regions.at(old.start(), |_| ()).ok_or(EFAULT)?;
                 let Some(tail) = tail else { return Ok(()) };
-                self.remove_regions(tail, &mut edit, &mut |page| held.done_below(page))
+                self.unmap_held(tail, &mut edit, held)
             })
     }
 
@@ -223,10 +223,10 @@ impl Space {
 
         // Nothing behind the first store fails.
         for row in rows(&movers) {
-            self.remove_regions(row, edit, &mut |_| ())?;
+            self.remove_regions(row, edit)?;
         }
         if let Some(tail) = tail {
-            self.remove_regions(tail, edit, &mut |_| ())?;
+            self.remove_regions(tail, edit)?;
         }
         // Not their pages: the files of these are held by what the regions become.
         edit.store(head, None, |edit, _| edit.put_removed())?;

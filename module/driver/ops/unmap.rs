@@ -18,7 +18,7 @@ impl Space {
         self.lock.write(&self.regions, range, |held| {
             #[cfg(faultline_test_hooks)]
             delay();
-            self.remove_regions(range, &mut edit, &mut |page| held.done_below(page))
+            self.unmap_held(range, &mut edit, held)
         })?;
         self.stats.count(Counter::Unmaps);
         Ok(())

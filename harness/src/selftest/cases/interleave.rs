@@ -31,6 +31,7 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "int
     discard_waits_for_a_commit,
     unmap_meets_a_new_leaf,
     fault_meets_an_unmap,
+    faults_go_on_when_the_regions_of_an_unmap_are_gone,
     fault_meets_a_replacement,
     fault_meets_a_discard,
     fault_beside_a_discard_stays,
@@ -336,6 +337,30 @@ fn fault_meets_an_unmap() -> Outcome {
             },
         )?;
         raises(arena.window.load(2 * PAGE), Signal::Bus, "load afterwards")?;
+        must_add_up(&arena.space)?;
+    }
+    Ok(())
+}
+
+/// With one lock for all, as munmap(2) does.
+fn faults_go_on_when_the_regions_of_an_unmap_are_gone() -> Outcome {
+    for policy in [Policy::GLOBAL, Policy::REGION] {
+        let arena = Arena::new(4, RW)?;
+        arena.space.set_policy(policy)?;
+        arena.stamp(0, 4, 30)?;
+        let other = window(&arena.space, BASE, 4)?;
+        let waits = || Ok::<_, Stop>(arena.space.stats()?.fault_waits);
+        meet(
+            "leaf_passed",
+            || arena.unmap(1, 2),
+            || {
+                reads(other.load(0), 30, "page below")?;
+                reads(other.load(3 * PAGE), 33, "page above")?;
+                raises(other.load(2 * PAGE), Signal::Bus, "unmapped page")?;
+                ensure_eq!(waits()?, 0, "{policy}: waits of faults");
+                Ok(())
+            },
+        )?;
         must_add_up(&arena.space)?;
     }
     Ok(())
