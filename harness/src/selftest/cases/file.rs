@@ -297,9 +297,7 @@ fn files_without_page_cache_cannot_be_private() -> Outcome {
             neither(&file, libc::ENODEV, "a DAX file")?;
         } else {
             let arena = Arena::backed(PAGES, RO, private(&file, 0))?;
-            for page in 0..PAGES {
-                ensure_eq!(arena.window.load(page)?, 50 + page as u64, "page {page}");
-            }
+            Arena::holds(&arena.window, 0, PAGES, 50, option)?;
         }
         drop(file);
         mount
