@@ -84,7 +84,6 @@ pub(crate) use hooks::show;
 mod hooks {
     use kernel::{
         fmt,
-        prelude::*,
         sync::atomic::{Atomic, Relaxed},
         time::{delay::fsleep, Delta},
     };

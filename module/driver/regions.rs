@@ -29,7 +29,7 @@ use crate::{
         lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_arc::RcuArc,
         rcu_maple::{
-            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored,
+            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, Value,
         },
         sync::Sleep,
     },

@@ -42,7 +42,7 @@ use kernel::{
 
 use super::{
     bindings,
-    rcu_maple::RcuMaple,
+    rcu_maple::{RcuMaple, Value},
     sync::{sleep_until, Sleep},
 };
 
@@ -249,7 +249,7 @@ pub(crate) struct ReadGuard<'a, T: Member> {
     _task: NotThreadSafe,
 }
 
-impl<T: Member> RcuMaple<T> {
+impl<T: Member + Value> RcuMaple<T> {
     /// Locks the object that stands at `index`, of those whose locks are of `set`, for
     /// reading; `None` if there is none, or not `still`, or if a change has locked it,
     /// which may have been a moment ago. Does not sleep.

@@ -474,7 +474,7 @@ impl<T> Found<T> {
 
     /// In ascending order.
     fn all(&self) -> impl Iterator<Item = Raw<T>> + '_ {
-        self.entries.iter().copied().chain(self.beyond)
+        Iterator::chain(self.entries.iter().copied(), self.beyond)
     }
 }
 
