@@ -54,7 +54,7 @@ impl Way for Locked<'_> {
         Ok(())
     }
 
-    /// Nobody empties a slot whose page is locked by another: a bug.
+    /// Nobody empties a slot of a region whose page is locked by another: a bug.
     fn leaving(&self) -> Failure {
         not_ours()
     }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     kern::{
-        lock_set::ReadGuard,
+        lock_set::{self, ReadGuard},
         range_lock::{self, Mode, Pages, RangeLock, Read, Write},
         rwsem::{self, RwSemaphore},
     },
@@ -46,7 +46,7 @@ pub(crate) struct SpaceLock {
     global: Global,
     #[pin]
     range: RangeLock,
-    /// Those that hold it for writing.
+    /// Those that change, or still take pages out.
     pub(super) changes: Count,
 }
 
@@ -68,6 +68,8 @@ struct Global {
 /// The semaphore held for a change: for writing, and for reading once that is enough.
 pub(crate) struct GlobalWrite<'a> {
     global: &'a Global,
+    /// The regions that it has locked, under `region`.
+    regions: Option<lock_set::Change<'a>>,
     write: Option<rwsem::WriteGuard<'a>>,
     _read: Option<rwsem::ReadGuard<'a>>,
 }
@@ -96,6 +98,7 @@ impl Global {
         }
         Ok(GlobalWrite {
             global: self,
+            regions: None,
             write: Some(held),
             _read: None,
         })
@@ -133,16 +136,25 @@ impl Global {
 }
 
 impl GlobalWrite<'_> {
+    /// As `mmap_write_downgrade()`: whatever it has locked, only changes wait from here.
     fn downgrade(&mut self) {
-        self._read = self.write.take().map(rwsem::WriteGuard::downgrade);
+        self.let_faults_in();
+        if let Some(write) = self.write.take() {
+            self._read = Some(write.downgrade());
+        }
+    }
+
+    fn let_faults_in(&mut self) {
+        self.regions = None;
+        for bound in &self.global.changing {
+            bound.store(0, Relaxed);
+        }
     }
 }
 
 impl Drop for GlobalWrite<'_> {
     fn drop(&mut self) {
-        for bound in &self.global.changing {
-            bound.store(0, Relaxed);
-        }
+        self.let_faults_in();
         // The semaphore goes next.
     }
 }
@@ -172,8 +184,7 @@ impl<G, M: Mode> Held<'_, G, M> {
 
 impl Change<'_> {
     /// No region is to be changed any more, and no fault can reach the pages that are
-    /// still to go: under the semaphore, others may read, as munmap(2) lets them. To be
-    /// called once.
+    /// still to go: others that want the semaphore may read, as munmap(2) lets them.
     pub(crate) fn regions_are_done(&mut self) {
         if let Self::Global(held) = self {
             held.downgrade();
@@ -302,9 +313,9 @@ impl SpaceLock {
 
     /// Runs `change` with `range` locked for writing, of a space with `regions`.
     /// `EINTR`, or what it returns. May sleep.
-    pub(crate) fn write<R>(
-        &self,
-        regions: &Regions,
+    pub(crate) fn write<'a, R>(
+        &'a self,
+        regions: &'a Regions,
         range: impl Into<Pages> + Copy,
         change: impl FnOnce(&mut Change<'_>) -> Result<R>,
     ) -> Result<R> {
@@ -325,11 +336,10 @@ impl SpaceLock {
                     }
                 }
                 Locking::Region => {
-                    let mut held = Held::Global(self.global.write_killable(range.intervals())?);
+                    let mut held = self.global.write_killable(range.intervals())?;
                     if self.locking() == Locking::Region {
-                        // Given back before the semaphore is.
-                        let _locked = regions.write(range.intervals())?;
-                        return change(&mut held);
+                        held.regions = Some(regions.write(range.intervals())?);
+                        return change(&mut Held::Global(held));
                     }
                 }
                 Locking::Range => {

@@ -31,6 +31,15 @@ impl World {
         });
     }
 
+    /// UNMAP under one lock for all: faults may lock the pages when the region is gone.
+    pub(crate) fn unmap_and_let_in(&self, pages: Range<usize>) {
+        let discard = || {
+            self.discard_pages(pages.clone());
+            self.free(pages.clone());
+        };
+        self.change_and_let_in(pages.clone(), || self.store(pages.clone(), None), discard);
+    }
+
     /// A MAP where nothing is.
     pub(crate) fn insert(&self, pages: Range<usize>, new: Region) {
         self.change(pages.clone(), || self.store(pages.clone(), Some(new)));

@@ -131,6 +131,30 @@ fn a_fault_that_falls_back() {
     }
 }
 
+/// The same, if it need not wait for the end, but for that of the region.
+#[test]
+fn a_fault_that_falls_back_and_is_let_in() {
+    for start in [EMPTY, FULL] {
+        Model::of([start]).explore(|space| {
+            let change = space.spawn(|space| space.unmap_and_let_in(0..1));
+            let got = space.access_surely(0, Access::Write);
+            assert!(matches!(got, Ok(()) | Err(Cause::NoRegion)), "{got:?}");
+            change.join();
+        });
+    }
+}
+
+/// Another page of the leaf, which dies.
+#[test]
+fn a_fault_that_falls_back_beside_the_change_and_is_let_in() {
+    Model::of([EMPTY, WRITTEN]).explore(|space| {
+        let change = space.spawn(|space| space.unmap_and_let_in(1..2));
+        let got = space.access_surely(0, Access::Write);
+        assert_eq!(got, Ok(()), "nothing is in its way");
+        change.join();
+    });
+}
+
 /// The region is freed a grace period after the change, not after the fault.
 #[test]
 pub(crate) fn a_fault_that_outlives_the_region() {

@@ -173,10 +173,36 @@ impl World {
         pages: impl IntoIterator<Item = usize> + Clone,
         body: impl FnOnce(),
     ) {
+        self.change_holding(pages, |ranges| {
+            body();
+            ranges
+        });
+    }
+
+    /// The same, but faults may lock the pages behind `regions`.
+    pub(crate) fn change_and_let_in(
+        &self,
+        pages: Range<usize>,
+        regions: impl FnOnce(),
+        rest: impl FnOnce(),
+    ) {
+        self.change_holding(pages, |ranges| {
+            regions();
+            drop(ranges);
+            rest();
+            Vec::new()
+        });
+    }
+
+    fn change_holding<'a>(
+        &'a self,
+        pages: impl IntoIterator<Item = usize> + Clone,
+        body: impl FnOnce(Vec<Held<'a>>) -> Vec<Held<'a>>,
+    ) {
         let pages = || pages.clone().into_iter();
-        let ranges: Vec<Held<'_>> = pages().map(|page| self.ranges[page].hold()).collect();
+        let ranges = pages().map(|page| self.ranges[page].hold()).collect();
         pages().for_each(|page| self.known[page].begin());
-        body();
+        let ranges = body(ranges);
         for page in pages() {
             self.known[page].end();
             self.look(page);
