@@ -16,6 +16,10 @@
 //! The lock is a mutex, under which the memory of a store can be waited for: a
 //! tree says how many nodes a store takes only as long as nothing else is stored.
 
+mod count;
+
+pub(crate) use count::Value;
+
 use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
 
 use kernel::{
@@ -31,6 +35,7 @@ use kernel::{
     types::Opaque,
 };
 
+use self::count::Count;
 use super::{
     array_vec::ArrayVec,
     bindings,
@@ -67,13 +72,6 @@ pub(crate) enum Memory {
     Wait,
     /// As `Wait`, for as long as it takes.
     Surely,
-}
-
-/// What stands in a tree.
-pub(crate) trait Value: Send + Sync + 'static {
-    /// Whether an interval of this and one of `other` that touch count as one: a
-    /// store that is still to come will make one of them.
-    fn is_one_with(&self, other: &Self) -> bool;
 }
 
 /// What a store has done.
@@ -475,37 +473,6 @@ impl<T> Found<T> {
     /// In ascending order.
     fn all(&self) -> impl Iterator<Item = Raw<T>> + '_ {
         Iterator::chain(self.entries.iter().copied(), self.beyond)
-    }
-}
-
-/// Intervals that are counted in ascending order.
-struct Count<'g, T> {
-    intervals: usize,
-    twins: usize,
-    latest: Option<Entry<'g, T>>,
-}
-
-impl<'g, T: Value> Count<'g, T> {
-    fn new() -> Self {
-        Self {
-            intervals: 0,
-            twins: 0,
-            latest: None,
-        }
-    }
-
-    fn add(&mut self, next: Entry<'g, T>) {
-        let is_twin = self.latest.as_ref().is_some_and(|latest| {
-            latest.last + 1 == next.first && latest.value.is_one_with(next.value)
-        });
-        self.intervals += 1;
-        self.twins += usize::from(is_twin);
-        self.latest = Some(next);
-    }
-
-    /// As [`RcuMaple::len`].
-    fn len(&self) -> usize {
-        self.intervals - self.twins
     }
 }
 

@@ -13,7 +13,7 @@ use crate::selftest::files;
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, window};
 use crate::selftest::sys::points::Stopping;
-use crate::{Advice, Policy, Prot, Relocation};
+use crate::{Advice, Policy, Prot};
 
 pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "interleave":
     unmap_overtakes_a_fault,
@@ -31,7 +31,6 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "int
     discard_waits_for_a_commit,
     unmap_meets_a_new_leaf,
     fault_meets_an_unmap,
-    faults_go_on_when_the_regions_of_an_unmap_are_gone,
     fault_meets_a_replacement,
     fault_meets_a_discard,
     fault_beside_a_discard_stays,
@@ -338,41 +337,6 @@ fn fault_meets_an_unmap() -> Outcome {
         )?;
         raises(arena.window.load(2 * PAGE), Signal::Bus, "load afterwards")?;
         must_add_up(&arena.space)?;
-    }
-    Ok(())
-}
-
-/// With one lock for all, as munmap(2) does. The leaf of pages 1 to 7 goes.
-fn faults_go_on_when_the_regions_of_an_unmap_are_gone() -> Outcome {
-    let unmap = |arena: &Arena| arena.unmap(2, 6);
-    let shrink = |arena: &Arena| Ok(arena.resize(1, 7, 1, Relocation::Stay).map(drop)?);
-    let changes: [fn(&Arena) -> Outcome; 2] = [unmap, shrink];
-    for policy in [Policy::GLOBAL, Policy::REGION, Policy::SPF_GLOBAL] {
-        for (change, name) in changes.into_iter().zip(["UNMAP", "REMAP"]) {
-            let what = format!("{name}, {policy}");
-            // There is a hole behind the last page.
-            let arena = Arena::new(6, RW)?;
-            arena.space.set_policy(policy)?;
-            arena.stamp(0, 1, 30)?;
-            arena.stamp(2, 3, 30)?;
-            let other = window(&arena.space, BASE, 6)?;
-            meet(
-                "leaf_passed",
-                || change(&arena),
-                || {
-                    reads(other.load(0), 30, &what)?;
-                    // A page that was not there, whose leaf is about to go.
-                    reads(other.load(PAGE), 0, &what)?;
-                    raises(other.load(3 * PAGE), Signal::Bus, &what)?;
-                    raises(other.load(5 * PAGE), Signal::Bus, &what)?;
-                    let waits = arena.space.stats()?.fault_waits;
-                    ensure_eq!(waits, 0, "{what}: waits of faults");
-                    Ok(())
-                },
-            )?;
-            ensure_eq!(arena.space.stats()?.pages, 2, "{what}: pages");
-            must_add_up(&arena.space)?;
-        }
     }
     Ok(())
 }

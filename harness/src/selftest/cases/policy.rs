@@ -14,7 +14,7 @@ use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
 use crate::selftest::sys::points::Stopping;
-use crate::{Placement, Policy, Prot, Space};
+use crate::{Placement, Policy, Prot, Relocation, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "policy":
     each_is_kept,
@@ -35,6 +35,7 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "pol
     range_lets_no_fault_in_the_range_pass,
     range_lets_no_map_in_the_range_pass,
     change_waits_for_an_unmap,
+    faults_go_on_when_the_regions_of_an_unmap_are_gone,
     wait_for_a_change_of_other_pages_is_false,
     wait_for_a_change_of_the_page_is_true,
     range_counts_no_wait_for_other_pages,
@@ -315,6 +316,41 @@ fn wait_between_the_ranges_of_a_move_is_false() -> Outcome {
         )?;
         ensure_eq!(waits(&arena)?, expected, "page {page}: waits, false ones");
         must_add_up(&arena.space)?;
+    }
+    Ok(())
+}
+
+/// With one lock for all, as munmap(2) does. The leaf of pages 1 to 7 goes.
+fn faults_go_on_when_the_regions_of_an_unmap_are_gone() -> Outcome {
+    let unmap = |arena: &Arena| arena.unmap(2, 6);
+    let shrink = |arena: &Arena| Ok(arena.resize(1, 7, 1, Relocation::Stay).map(drop)?);
+    let changes: [fn(&Arena) -> Outcome; 2] = [unmap, shrink];
+    for policy in [Policy::GLOBAL, Policy::REGION, Policy::SPF_GLOBAL] {
+        for (change, name) in changes.into_iter().zip(["UNMAP", "REMAP"]) {
+            let what = format!("{name}, {policy}");
+            // There is a hole behind the last page.
+            let arena = Arena::new(6, Prot::READ_WRITE)?;
+            arena.space.set_policy(policy)?;
+            arena.stamp(0, 1, 30)?;
+            arena.stamp(2, 3, 30)?;
+            let other = window(&arena.space, BASE, 6)?;
+            meet(
+                "leaf_passed",
+                || change(&arena),
+                || {
+                    reads(other.load(0), 30, &what)?;
+                    // A page that was not there, whose leaf is about to go.
+                    reads(other.load(PAGE), 0, &what)?;
+                    raises(other.load(3 * PAGE), Signal::Bus, &what)?;
+                    raises(other.load(5 * PAGE), Signal::Bus, &what)?;
+                    let waits = arena.space.stats()?.fault_waits;
+                    ensure_eq!(waits, 0, "{what}: waits of faults");
+                    Ok(())
+                },
+            )?;
+            ensure_eq!(arena.space.stats()?.pages, 2, "{what}: pages");
+            must_add_up(&arena.space)?;
+        }
     }
     Ok(())
 }
