@@ -26,6 +26,9 @@ use runner::Test;
 pub struct Args {
     /// Run only the tests whose name contains this
     filter: Option<String>,
+    /// But not those whose name begins with one of these
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    skip: Vec<String>,
     /// Print the names instead
     #[arg(long)]
     list: bool,
@@ -41,9 +44,10 @@ pub fn run(args: Args) -> ExitCode {
     let filter = args.filter.unwrap_or_default();
     let tests: Vec<Test> = cases::all()
         .filter(|test| test.name.contains(&filter))
+        .filter(|test| !args.skip.iter().any(|skip| test.name.starts_with(skip)))
         .collect();
     if tests.is_empty() {
-        eprintln!("faultline test: no test has \"{filter}\" in its name");
+        eprintln!("faultline test: no test that is wanted has \"{filter}\" in its name");
         return ExitCode::from(EXIT_USAGE);
     }
     if args.list {
