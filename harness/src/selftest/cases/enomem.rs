@@ -12,7 +12,7 @@ use crate::selftest::fail::Allocations;
 use crate::selftest::files::{holds, memfd, private, shared};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, Live, PAGE, Picture, at, bytes, regions, window};
-use crate::{Advice, Placement, Prot, Relocation, Source, Space};
+use crate::{Advice, Placement, Policy, Prot, Relocation, Source, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "enomem":
     open_and_close,
@@ -366,12 +366,23 @@ fn queries_allocate_nothing() -> Outcome {
 /// A load or store that the kernel cannot serve for want of memory is made
 /// again: the task sees nothing of it but its time.
 fn faults_are_made_again() -> Outcome {
+    // Of one that speculates, the locked one does what it could not.
+    for (policy, what) in [(Policy::RANGE, "fault"), (Policy::SPF_RANGE, "speculation")] {
+        let failed = faults_that_failed(policy)?;
+        ensure!(failed > 0, "no {what} failed for want of memory");
+    }
+    Ok(())
+}
+
+/// Of how many faults, all of which come to what they should.
+fn faults_that_failed(policy: Policy) -> Result<u64, Stop> {
     let allocations = Allocations::of_this_thread()?;
     let mut failed = 0;
     for (name, page, expected) in [("ANON", 200, 0), ("SHARED", 541, 51), ("PRIVATE", 552, 52)] {
         for nth in 1..MOST {
             let scene = Scene::new()?;
             let space = &scene.arena.space;
+            space.set_policy(policy)?;
             // Without pages, and without page tables.
             scene.arena.advise(540, 4, Advice::DontNeed)?;
             scene.arena.advise(550, 4, Advice::DontNeed)?;
@@ -382,15 +393,18 @@ fn faults_are_made_again() -> Outcome {
             let (stored, store_struck) = allocations.fail(nth, || view.store(page * PAGE, 9))?;
             stored?;
             reads(view.load(page * PAGE), 9, &what)?;
-            failed += space.stats()?.fault_no_memory;
+            let stats = space.stats()?;
+            failed += match policy {
+                Policy::SPF_RANGE => stats.spf_no_memory,
+                _ => stats.fault_no_memory,
+            };
             must_add_up(space)?;
             if !load_struck && !store_struck {
                 break;
             }
         }
     }
-    ensure!(failed > 0, "no fault failed for want of memory");
-    Ok(())
+    Ok(failed)
 }
 
 fn open_and_close() -> Outcome {
