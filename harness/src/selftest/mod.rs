@@ -10,6 +10,7 @@ pub(crate) mod check;
 mod fail;
 mod files;
 mod hang;
+mod overlap;
 mod runner;
 pub(crate) mod state;
 pub(crate) mod sys;

@@ -140,17 +140,18 @@ fn run_with_needs(test: &Test, parameters: &str) -> Outcome {
     }
     let (file, own) = match test.needs {
         // A module that is wrong on purpose has all that a variant has.
-        Needs::Variant(_) if parameters.contains("busted=") => (default.clone(), parameters),
+        Needs::Variant(_) if parameters.contains("busted=") => (default.clone(), String::new()),
         Needs::Variant(variant) => {
             let file = kmodule::file(&dir, Some(variant)).ok_or_else(|| {
                 Stop::skip(format!("no {variant}/faultline.ko in {}", dir.display()))
             })?;
-            (file, "")
+            (file, String::new())
         }
-        Needs::Parameters(own) => (default.clone(), own),
-        Needs::Module | Needs::Unloading => (default.clone(), parameters),
+        Needs::Parameters(own) => (default.clone(), format!(" {own}")),
+        Needs::Module | Needs::Unloading => (default.clone(), String::new()),
     };
-    reload(&file, own)?;
+    // Of two values of a parameter the kernel takes the last.
+    reload(&file, &format!("{parameters}{own}"))?;
     let outcome = run_and_reap(test);
     // Whatever the test did, the next one finds the default module.
     outcome.and(reload(&default, parameters))

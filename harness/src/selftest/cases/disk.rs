@@ -132,7 +132,7 @@ fn populate_reports_failed_reads() -> Outcome {
 /// It leaves nothing locked: the page can be unmapped at once, though the disk
 /// is still at work.
 fn sigkill_ends_a_fault_that_waits_for_the_disk() -> Outcome {
-    const SLOW: Duration = Duration::from_secs(5);
+    const SLOW: Duration = Duration::from_secs(3);
     let before = Live::required()?;
     let disk = disk(SLOW)?;
     let arena = Arena::backed(PAGES, RW, private(&disk.file()?, 0))?;

@@ -2,17 +2,14 @@
 //! Speculative faults and changes, each stopped at a point of its way while the
 //! other runs: what the fault comes to must fit what is there in the end.
 
-use std::thread;
-use std::time::Duration;
-
 use super::query::must_add_up;
 use crate::access::{Fault, Signal};
 use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files;
+use crate::selftest::overlap::{EARLY, LATE, TIME, meet, overtake, pass};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, window};
-use crate::selftest::sys::points::Stopping;
 use crate::{Advice, Policy, Prot};
 
 pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "interleave":
@@ -43,37 +40,13 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "int
 
 const RW: Prot = Prot::READ_WRITE;
 const RO: Prot = Prot::READ;
-/// Longer than any of the calls takes that are made meanwhile.
-pub(super) const TIME: Duration = Duration::from_millis(400);
 /// What a fault stores.
 const WORD: u64 = 77;
-
-/// Points of a fault that has locked nothing.
-pub(super) const EARLY: [&str; 2] = ["fault_snapshot", "fault_prepared"];
-/// Points of a fault that has locked the leaf.
-pub(super) const LATE: [&str; 3] = ["fault_validated", "fault_filled", "fault_installed"];
 
 fn spaced(pages: usize) -> Result<Arena, Stop> {
     let arena = Arena::new(pages, RW)?;
     arena.space.set_policy(Policy::SPF_RANGE)?;
     Ok(arena)
-}
-
-/// Runs `change` while `access` stops at `point`, and returns what that came to.
-pub(super) fn overtake<R: Send>(
-    point: &str,
-    access: impl FnOnce() -> R + Send,
-    change: impl FnOnce() -> Outcome,
-) -> Result<R, Stop> {
-    let stopping = Stopping::at(point, TIME)?;
-    thread::scope(|scope| {
-        let access = scope.spawn(access);
-        stopping.wait()?;
-        change()?;
-        access
-            .join()
-            .map_err(|_| Stop::fail("the accessing thread panicked"))
-    })
 }
 
 /// As `overtake`, for a store to page 1 of a new space, at each of `points`; then
@@ -305,23 +278,6 @@ fn unmap_meets_a_new_leaf() -> Outcome {
     )
 }
 
-/// Runs `access` while `change` stops at `point`.
-pub(super) fn meet<R: Send>(
-    point: &str,
-    change: impl FnOnce() -> Outcome + Send,
-    access: impl FnOnce() -> Result<R, Stop>,
-) -> Result<R, Stop> {
-    let stopping = Stopping::at(point, TIME)?;
-    thread::scope(|scope| {
-        let change = scope.spawn(change);
-        let accessed = stopping.wait().and_then(|()| access());
-        change
-            .join()
-            .unwrap_or_else(|_| Err(Stop::fail("the changing thread panicked")))?;
-        accessed
-    })
-}
-
 fn fault_meets_an_unmap() -> Outcome {
     for point in ["change_stored", "leaf_passed", "leaf_zapped"] {
         let arena = spaced(4)?;
@@ -395,7 +351,7 @@ fn fault_beside_a_discard_stays() -> Outcome {
         let arena = spaced(4)?;
         arena.stamp(1, 1, 30)?;
         arena.stamp(3, 1, 30)?;
-        meet(
+        pass(
             point,
             || Ok(arena.advise(1, 3, Advice::DontNeed)?),
             || Ok(arena.window.store(2 * PAGE, WORD)?),
@@ -422,7 +378,7 @@ fn fault_in_another_part_is_not_aborted() -> Outcome {
     ] {
         let arena = spaced(64)?;
         arena.stamp(0, 8, 30)?;
-        let stored = meet(
+        let stored = pass(
             point,
             || arena.unmap(0, 8),
             || {
@@ -448,7 +404,7 @@ fn fault_during_a_move_is_moved_along() -> Outcome {
     // Both in the leaf that it knows, which becomes two, and in another.
     let to = 4 * LEAF + 100;
     let pages = [LEAF - 1, LEAF, LEAF + 88, 2 * LEAF - 1];
-    meet(
+    pass(
         "move_prepared",
         || arena.shift(0, 2 * LEAF, to),
         || {

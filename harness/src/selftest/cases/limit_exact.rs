@@ -6,9 +6,9 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use super::concurrency::{for_a_while, in_threads};
-use super::interleave::meet;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails};
 use crate::selftest::files::{memfd, private};
+use crate::selftest::overlap::pass;
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, at};
 use crate::{PAGE_SIZE, Placement, Policy, Prot, Relocation};
@@ -252,7 +252,7 @@ fn replacing(
     arena.space.set_policy(Policy::SPF_RANGE)?;
     arena.stamp(0, pages, 10)?;
     arena.space.limit_regions(limit)?;
-    meet(
+    pass(
         "replace_pending",
         || arena.remap(2, 2, RW),
         || {
@@ -281,7 +281,7 @@ fn protect_that_cuts_at_a_part_being_replaced_is_refused() -> Outcome {
     arena.space.set_policy(Policy::SPF_RANGE)?;
     arena.place(8, 4, RW, private(&file, 0))?;
     arena.space.limit_regions(3)?;
-    meet(
+    pass(
         "replace_pending",
         || arena.remap(0, 4, RW),
         || fails(arena.protect(4, 6, RO), libc::ENOMEM, "PROTECT to four"),

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::for_a_while;
-use super::interleave::meet;
 use super::query::must_add_up;
 use super::signal::{DELAY, SOON, Victim, dies_at_once, during_unmap};
 use super::tracing::Trace;
 use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
+use crate::selftest::overlap::{meet, pass};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
 use crate::selftest::sys::points::Stopping;
@@ -334,7 +334,7 @@ fn faults_go_on_when_the_regions_of_an_unmap_are_gone() -> Outcome {
             arena.stamp(0, 1, 30)?;
             arena.stamp(2, 3, 30)?;
             let other = window(&arena.space, BASE, 6)?;
-            meet(
+            pass(
                 "leaf_passed",
                 || change(&arena),
                 || {

@@ -24,11 +24,11 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 
-use super::interleave::{EARLY, LATE, TIME};
 use super::query::must_add_up;
 use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, reads};
 use crate::selftest::files;
+use crate::selftest::overlap::{EARLY, LATE, TIME};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::points::Stopping;
