@@ -194,8 +194,9 @@ impl Regions {
         Some(show(interval(&entry), entry.value))
     }
 
-    /// As `find`, for whoever has locked nothing: the interval is that which the
-    /// region will have when none is pending. May sleep.
+    /// As `find`, but the interval is that which the region will have when none is
+    /// pending. (Not to be used for what it has in common: it may be pending itself.) May
+    /// sleep.
     pub(crate) fn find_whole<R>(
         &self,
         range: Interval,

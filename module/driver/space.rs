@@ -25,8 +25,6 @@ use crate::{
 // The portable code has the page size as a constant. And on other machines than
 // x86 a store barrier is missing between the zeroing of a page and its entry:
 // the core has one in __folio_mark_uptodate(), vmf_insert_page_mkwrite() none.
-// A reader of the tree's sequence count would sleep in an RCU read section on PREEMPT_RT.
-const _: () = assert!(!cfg!(CONFIG_PREEMPT_RT));
 const _: () = assert!(PAGE_SIZE as usize == kernel::page::PAGE_SIZE && cfg!(CONFIG_X86_64));
 
 /// Pages of a space.

@@ -69,8 +69,14 @@ impl Speculative {
 impl Speculative {
     /// Whether it was given up for nothing: its leaf was removed, by changes of other
     /// pages as it seems, as the region has stayed.
-    pub(super) fn was_aborted_falsely(&mut self, target: &Target<'_>, cause: Cause) -> bool {
-        cause == Cause::Detached && self.look_again(target, None).is_ok()
+    pub(super) fn was_aborted_falsely(&self, target: &Target<'_>, cause: Cause) -> bool {
+        let is_there = || {
+            target.space.regions.at(target.page as u64, |region| {
+                region.generation == self.generation
+                    && region.attributes.check(target.access).is_ok()
+            })
+        };
+        cause == Cause::Detached && is_there() == Some(true)
     }
 
     /// Returns how many bytes of the page are those of a file that it is copied from.

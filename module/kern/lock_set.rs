@@ -13,8 +13,9 @@
 //! # Why a reader that has the lock has the right object
 //!
 //! It loads the sequence (1), looks the object up, counts itself in (2), and loads
-//! the object's number (3) and the sequence again (4), which must be the same as
-//! before, and another than the number. A change that stores something where the
+//! the sequence again and the object's number, in any order as the latter does not
+//! change while it is counted in: that (3) must be another than the sequence (4), which
+//! must be the same as before. A change that stores something where the
 //! object was found has locked that first:
 //!
 //! - After (2). Then it waits for the reader.
@@ -60,6 +61,7 @@ pub(crate) struct MemberLock {
 
 /// An object that has a lock.
 pub(crate) trait Member: Send + Sync + 'static {
+    /// Always its own.
     fn lock(&self) -> &MemberLock;
 }
 
@@ -148,7 +150,7 @@ impl LockSet {
         }
     }
 
-    /// As `write`, for an object that nobody can find yet.
+    /// As `write`, for an object that nobody can find yet, or that this change has made.
     pub(crate) fn write_new(&self, lock: &MemberLock) {
         if let Some(number) = self.change() {
             // Relaxed: who finds the object sees it.

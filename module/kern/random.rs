@@ -4,10 +4,10 @@
 //!
 //! C header: [`include/linux/random.h`](srctree/include/linux/random.h)
 
-use super::bindings;
+use kernel::bindings;
 
 /// A number below `ceiling`, which is not 0. Any context.
 pub(crate) fn random_below(ceiling: u32) -> u32 {
     // SAFETY: No requirements.
-    unsafe { bindings::faultline_random_below(ceiling) }
+    unsafe { bindings::__get_random_u32_below(ceiling) }
 }

@@ -54,6 +54,9 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) value: &'g T,
 }
 
+// A reader of the sequence count would sleep in an RCU read section there.
+const _: () = assert!(!cfg!(CONFIG_PREEMPT_RT));
+
 /// How many intervals of those where it is to be a store overwrites at most.
 const BATCH: usize = 32;
 /// And one on each side, if it joins them.

@@ -193,11 +193,6 @@ u32 faultline_hash(const void *bytes, u32 length, u32 seed)
 	return jhash(bytes, length, seed);
 }
 
-u32 faultline_random_below(u32 ceiling)
-{
-	return get_random_u32_below(ceiling);
-}
-
 void faultline_xa_init(struct xarray *xa)
 {
 	xa_init_flags(xa, XA_FLAGS_ACCOUNT);

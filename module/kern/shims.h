@@ -200,9 +200,6 @@ struct workqueue_struct *faultline_alloc_workqueue(void);
 /* jhash() */
 u32 faultline_hash(const void *bytes, u32 length, u32 seed);
 
-/* get_random_u32_below() */
-u32 faultline_random_below(u32 ceiling);
-
 /* Parameters of faultline.ko (C, because Rust's are not shown in sysfs). */
 u64 faultline_param_max_pages(void);
 u64 faultline_param_total_pages(void);

@@ -200,7 +200,7 @@ struct faultline_advise {
  * QUERY: the region that contains addr, or else the next one above it.
  * addr may be any byte of the space, it need not be aligned.
  *
- * Under the policy "range" it does not wait for changes. What it finds stood
+ * Under the policies "range" and "spf-range" it does not wait for changes. What it finds stood
  * there at one moment; but beside a REMAP that may be when the regions were in
  * neither place, and beside a change of several regions when it had been made to
  * some of them.
@@ -223,7 +223,8 @@ struct faultline_query {
 
 /*
  * POLICY: how a space locks. With FAULTLINE_POLICY_SET the policy is changed,
- * once every operation and fault in flight has ended; without it is reported.
+ * once every operation in flight has ended, and every fault that has locked
+ * something; without it is reported.
  *
  * Errors: EINVAL (no such policy or flag), EINTR, EFAULT.
  */
@@ -313,11 +314,11 @@ struct faultline_stats {
 	__u64 spf_private_write;
 	__u64 spf_writer_active;	/* aborts, by cause: a change of the page is under way */
 	__u64 spf_no_region;
-	__u64 spf_not_speculable;	/* the file's times are to be updated, or the page is broken */
-	__u64 spf_stale;	/* the page has become another region's meanwhile */
+	__u64 spf_not_speculable;	/* the file's times are to be updated */
+	__u64 spf_stale;	/* the page is made of something else meanwhile */
 	__u64 spf_denied;	/* the region forbids the access */
 	__u64 spf_detached;	/* the leaf was removed meanwhile, again and again */
-	__u64 spf_not_cached;	/* needs I/O, or the folio is busy */
+	__u64 spf_not_cached;	/* needs I/O, or the folio is busy or broken */
 	__u64 spf_leaf_busy;	/* the wait for the leaf's commit lock was killed */
 	__u64 spf_raced;	/* the page, or its page table, went away meanwhile */
 	__u64 spf_no_memory;	/* the allocator, the cgroup or the limit has nothing left */

@@ -125,7 +125,7 @@ pub(super) struct Cold {
     _disk: Option<Disk>,
 }
 
-/// How long a disk takes to read a page.
+/// How long a disk takes for a request.
 const LATENCY: Duration = Duration::from_millis(1);
 
 /// A file for [`Workload::Cold`], or why there is none: in `dir`, or else on a
@@ -144,12 +144,17 @@ pub(super) fn cold(dir: Option<&Path>) -> io::Result<Result<Cold, String>> {
         }
         None => match Disk::new(LATENCY, (length / PAGE_SIZE) as u32, 1) {
             Ok(disk) => (disk.file()?, Some(disk)),
-            Err(error) => return Ok(Err(format!("no --dir, and no null_blk and EROFS: {error}"))),
+            Err(error) => {
+                return Ok(Err(format!(
+                    "no disk can be made of null_blk and EROFS ({error}): \
+                     be root, or give --dir on a disk"
+                )));
+            }
         },
     };
     load::forget(&file)?;
     Ok(match cached(&file)? {
-        true => Err("the file is not on a disk".to_owned()),
+        true => Err("the file is not on a disk: give --dir on one".to_owned()),
         false => Ok(Cold { file, _disk: disk }),
     })
 }

@@ -42,7 +42,7 @@ pub struct Answer {
     workload: Option<Vec<Workload>>,
 
     /// Where to make a file of 128 MiB for the load "cold" [default: on a disk that is
-    /// made for it, and takes 1 ms to read a page]
+    /// made for it, and takes 1 ms for a request]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 

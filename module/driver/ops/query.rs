@@ -23,7 +23,8 @@ impl Space {
     /// `EINTR`. May sleep.
     pub(in super::super) fn query(&self, page: u64) -> Result<Found> {
         // What is found was true at one moment, which is all that a query can
-        // tell; only under `global` it waits for changes of regions that are under way.
+        // tell; only without a range lock it waits for changes of regions that are
+        // under way.
         match self.lock.read_if_global(|| self.find(page))? {
             Some(found) => found,
             None => self.find(page),

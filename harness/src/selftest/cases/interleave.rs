@@ -7,7 +7,7 @@ use crate::access::{Fault, Signal};
 use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files;
-use crate::selftest::overlap::{EARLY, LATE, TIME, meet, overtake, pass};
+use crate::selftest::overlap::{EARLY, LATE, meet, overtake, pass};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, window};
 use crate::{Advice, Policy, Prot};
