@@ -77,12 +77,13 @@ fn linux_alone_is_answered_for_without_a_device() {
     ];
     let output = faultline(&[&run[..], &["pft,cold"]].concat());
     assert_eq!(output.status.code(), Some(0));
-    // Without a directory there is no cold file, and so one line.
+    // Without a disk there is no cold file, and so one line.
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
     assert_eq!(json["on"], "linux");
     assert_eq!(json["workload"], "pft");
     assert!(json["core_faults"].as_u64() > Some(0));
     assert!(json["calls"]["mprotect"]["count"].as_u64() > Some(0));
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(words.contains("skipped: cold: no --dir"), "{words}");
+    assert!(words.contains("skipped: cold: no disk"), "{words}");
+    assert!(words.contains("give --dir on a disk"), "{words}");
 }

@@ -23,7 +23,7 @@ use clap::{Args, ValueEnum};
 use self::load::Workload;
 use self::measure::{Cold, Run};
 use crate::bench::memory::{self, On};
-use crate::{EXIT_PASS, Policy, Space, stress};
+use crate::{EXIT_PASS, EXIT_SKIP, Policy, Space, stress};
 
 /// Options of `faultline answer`.
 #[derive(Args, Clone, Debug)]
@@ -72,6 +72,8 @@ impl FromStr for Subject {
 /// Measures and prints.
 pub fn run(answer: &Answer) -> ExitCode {
     match measure(answer) {
+        // It has said why.
+        Ok(runs) if runs.is_empty() => ExitCode::from(EXIT_SKIP),
         Ok(runs) => {
             if !answer.json {
                 print!("{}", report::text(&runs));

@@ -59,12 +59,7 @@ pub(super) const GOALS: [Goal; 3] = [
 ];
 
 pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
-    // A part of a memfd keeps its pages when unmapped.
-    let subjects: Rc<[On]> = subjects
-        .iter()
-        .copied()
-        .filter(|&on| on != On::Memfd)
-        .collect();
+    let subjects: Rc<[On]> = subjects.into();
     let common = Rc::new(CommonRate::default());
     let mut cases = Vec::new();
     for &on in &*subjects {

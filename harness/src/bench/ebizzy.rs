@@ -39,9 +39,8 @@ const fn at_most(figure: &'static str, most: f64) -> Goal {
 }
 
 pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
-    // As for `churn`: no memfd.
-    let subjects = subjects.iter().filter(|&&on| on != On::Memfd);
     subjects
+        .iter()
         .map(|&on| Case::new(WORK, on.name(), move |time| chunks(on, time)))
         .collect()
 }

@@ -27,7 +27,7 @@ pub(crate) use self::cases::{GIB, KIB, MIB};
 use self::measure::Rounds;
 use self::memory::On;
 pub use self::precision::{Precision, run as run_precision};
-use crate::{EXIT_PASS, Policy, Space, stress};
+use crate::{EXIT_PASS, EXIT_USAGE, Policy, Space, stress};
 
 /// A figure of one turn: its name, with the unit, and its value.
 pub(crate) type Figure = (&'static str, f64);
@@ -60,6 +60,13 @@ pub struct Bench {
 /// Measures and prints.
 pub fn run(bench: &Bench) -> ExitCode {
     match measure(bench) {
+        Ok(results) if results.is_empty() => {
+            eprintln!(
+                "faultline bench: no work has \"{}\" in its name",
+                bench.filter
+            );
+            return ExitCode::from(EXIT_USAGE);
+        }
         Ok(results) if bench.json => report::print_json(&results),
         Ok(results) => report::print_text(&results),
         Err(error) => return stress::explain(&error),

@@ -64,12 +64,7 @@ pub(super) const GOALS: [Goal; 2] = [
 ];
 
 pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
-    // As for `churn`: no memfd.
-    let subjects: Rc<[On]> = subjects
-        .iter()
-        .copied()
-        .filter(|&on| on != On::Memfd)
-        .collect();
+    let subjects: Rc<[On]> = subjects.into();
     let common = Rc::new(CommonRate::default());
     let mut cases = Vec::new();
     for (work, peer) in [(BESIDE_SPIN, Peer::Spin), (BESIDE_BIG, Peer::Big)] {

@@ -65,15 +65,16 @@ pub fn run(options: &Options) -> ExitCode {
 
 /// Says why nothing could be run; no device is a skip, not a failure.
 pub fn explain(error: &io::Error) -> ExitCode {
-    if error.kind() == io::ErrorKind::NotFound {
-        let device = crate::Space::device().display();
+    let device = crate::Space::device();
+    if error.kind() == io::ErrorKind::NotFound && !device.exists() {
         eprintln!(
-            "{device} not found: is the module loaded? \
-             try `cargo xtask run -- faultline stress`"
+            "{} not found: is the module loaded? try it in the VM: \
+             `cargo xtask run -- faultline ...`",
+            device.display()
         );
         return ExitCode::from(EXIT_SKIP);
     }
-    eprintln!("faultline: cannot set up the run: {error}");
+    eprintln!("faultline: {error}");
     ExitCode::from(EXIT_FAIL)
 }
 
