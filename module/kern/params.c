@@ -54,68 +54,24 @@ const char *faultline_param_busted(void)
 #endif
 
 #ifdef faultline_test_hooks
-static unsigned int delay_unmap_ms;
-module_param(delay_unmap_ms, uint, 0644);
-MODULE_PARM_DESC(delay_unmap_ms, "Test only: how long each UNMAP sleeps while it holds the space's lock");
+/* A number that tests set, and the function by which Rust reads it. */
+#define TEST_PARAM(name, initial, description)				\
+	static unsigned int name = initial;				\
+	module_param(name, uint, 0644);					\
+	MODULE_PARM_DESC(name, "Test only: " description);		\
+	unsigned int faultline_param_##name(void)			\
+	{								\
+		return READ_ONCE(name);					\
+	}								\
+	static_assert(true) /* for the semicolon */
 
-unsigned int faultline_param_delay_unmap_ms(void)
-{
-	return READ_ONCE(delay_unmap_ms);
-}
-
-static unsigned int delay_discard_ms;
-module_param(delay_discard_ms, uint, 0644);
-MODULE_PARM_DESC(delay_discard_ms, "Test only: how long a change sleeps before and behind each batch of pages that it discards");
-
-unsigned int faultline_param_delay_discard_ms(void)
-{
-	return READ_ONCE(delay_discard_ms);
-}
-
-static unsigned int delay_fault_ms;
-module_param(delay_fault_ms, uint, 0644);
-MODULE_PARM_DESC(delay_fault_ms, "Test only: how long a fault that has found its region sleeps");
-
-unsigned int faultline_param_delay_fault_ms(void)
-{
-	return READ_ONCE(delay_fault_ms);
-}
-
-static unsigned int delay_points = ~0U;
-module_param(delay_points, uint, 0644);
-MODULE_PARM_DESC(delay_points, "Test only: the points, by bit, at which faults and changes may sleep: see driver/point.rs");
-
-unsigned int faultline_param_delay_points(void)
-{
-	return READ_ONCE(delay_points);
-}
-
-static unsigned int delay_one_in;
-module_param(delay_one_in, uint, 0644);
-MODULE_PARM_DESC(delay_one_in, "Test only: of so many that come to a point one sleeps (0: none)");
-
-unsigned int faultline_param_delay_one_in(void)
-{
-	return READ_ONCE(delay_one_in);
-}
-
-static unsigned int delay_us = 200;
-module_param(delay_us, uint, 0644);
-MODULE_PARM_DESC(delay_us, "Test only: how long one sleeps at a point at most");
-
-unsigned int faultline_param_delay_us(void)
-{
-	return READ_ONCE(delay_us);
-}
-
-static unsigned int delay_read_ms;
-module_param(delay_read_ms, uint, 0644);
-MODULE_PARM_DESC(delay_read_ms, "Test only: how long a fault sleeps before it reads a page of a file");
-
-unsigned int faultline_param_delay_read_ms(void)
-{
-	return READ_ONCE(delay_read_ms);
-}
+TEST_PARAM(delay_unmap_ms, 0, "how long each UNMAP sleeps while it holds the space's lock");
+TEST_PARAM(delay_discard_ms, 0, "how long a change sleeps before and behind each batch of pages that it discards");
+TEST_PARAM(delay_fault_ms, 0, "how long a fault that has found its region sleeps");
+TEST_PARAM(delay_points, ~0U, "the points, by bit, at which faults and changes may sleep: see driver/point.rs");
+TEST_PARAM(delay_one_in, 0, "of so many that come to a point one sleeps (0: none)");
+TEST_PARAM(delay_us, 200, "how long one sleeps at a point at most");
+TEST_PARAM(delay_read_ms, 0, "how long a fault sleeps before it reads a page of a file");
 
 static const char * const precisions[] = { "page", "leaf", "region", "space" };
 static unsigned int precision;
@@ -140,7 +96,7 @@ static const struct kernel_param_ops precision_ops = {
 	.get = precision_get,
 };
 module_param_cb(precision, &precision_ops, NULL, 0644);
-MODULE_PARM_DESC(precision, "Test only: what else than the page aborts speculation: page (nothing), leaf, region or space");
+MODULE_PARM_DESC(precision, "what else than the page aborts speculation: page (nothing), leaf, region or space");
 
 unsigned int faultline_param_precision(void)
 {
