@@ -3,10 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
-use super::concurrency::for_a_while;
 use super::query::must_add_up;
 use crate::access::Signal;
 use crate::counts::Counts;
@@ -25,10 +22,11 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "tracing":
     revoked_pages_are_traced,
     causes_are_named_as_the_counters,
     events_are_as_many_as_counted,
-    events_are_switched_beside_a_load,
 ];
 
-/// A tracing instance of one's own, removed at the end.
+/// A tracing instance of one's own, removed at the end. Events are switched while
+/// nothing else runs: each switch changes code, and QEMU's emulation may lose a
+/// change of code that another processor is about to run (ARCHITECTURE, "The VM").
 pub(super) struct Trace(PathBuf);
 
 impl Trace {
@@ -370,25 +368,4 @@ fn events_are_as_many_as_counted() -> Outcome {
         must_add_up(&arena.space)?;
     }
     Ok(())
-}
-
-/// Each switch changes code that other processors are running. An emulator that
-/// cannot do that kills the guest here, not in the middle of another test.
-fn events_are_switched_beside_a_load() -> Outcome {
-    let cpus = thread::available_parallelism()?.get();
-    let arena = Arena::new(8 * cpus, Prot::READ_WRITE)?;
-    let trace = Trace::new()?;
-    let switched = ["faultline", "sched"];
-    for_a_while(Duration::from_secs(3), cpus, |number, round| match number {
-        0 => switched
-            .iter()
-            .try_for_each(|event| trace.switch(event, round % 2 == 0)),
-        _ => {
-            arena.remap(8 * number, 8, Prot::READ_WRITE)?;
-            arena.stamp(8 * number, 8, round)
-        }
-    })?;
-    switched
-        .iter()
-        .try_for_each(|event| trace.switch(event, false))
 }
