@@ -107,6 +107,9 @@ pub(crate) struct Leaf {
     /// A bit for each slot that is not empty. Written under the commit lock;
     /// read without it as a hint, to allocate outside the lock.
     present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
+    /// Whether the last slot that was filled got zeroes, and no fault has failed since.
+    /// As `present`.
+    zeroes: Atomic<bool>,
     live: Live<{ live::LEAF }>,
 }
 
@@ -126,6 +129,7 @@ impl Leaf {
         let leaf = pin_init!(Self {
             slots <- Mutex::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
             present: [const { Atomic::new(0) }; LEAF_PAGES / WORD_BITS],
+            zeroes: Atomic::new(false),
             live: Live::new(),
         });
         Ok(RcuArc::new(leaf, GFP_KERNEL_ACCOUNT)?)
@@ -136,6 +140,12 @@ impl Leaf {
         // Relaxed: a hint, checked again under the commit lock.
         let (word, bit) = word_and_bit(slot);
         self.present[word].load(Relaxed) & bit != 0
+    }
+
+    /// Whether a page of zeroes is a good guess of what an empty slot will get.
+    pub(crate) fn expects_zeroes(&self) -> bool {
+        // Relaxed: a hint.
+        self.zeroes.load(Relaxed)
     }
 
     /// The commit lock, unless the leaf is dead (`Ok(None)`), or `EINTR` when a
@@ -187,6 +197,12 @@ impl LockedLeaf<'_> {
     pub(crate) fn fill(&mut self, slot: usize, page: SpacePage) {
         self.slots.pages[slot] = Some(page);
         self.mark(slot);
+    }
+
+    /// What is a good guess from now on, see [`Leaf::expects_zeroes`].
+    pub(crate) fn expect_zeroes(&self, is_good: bool) {
+        // Relaxed: a hint.
+        self.leaf.zeroes.store(is_good, Relaxed);
     }
 
     /// Marks the empty `slot`: an entry for a page of a page cache is about to

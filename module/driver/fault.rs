@@ -11,7 +11,7 @@ use kernel::prelude::*;
 use super::{
     backing::Source,
     directory::SpacePage,
-    filling::{Filling, Target},
+    filling::{Filling, Target, Way as _},
     locked::Locked,
     mistake::Mistake,
     point::Point,
@@ -166,18 +166,18 @@ impl Space {
             insert(fault, page, access)
         });
         let handled = fault::handle(&mut steps);
-        let mut way = steps.way;
+        let way = steps.way;
         let ((address, page, write), id) = (traced(fault), self.lock.id());
         match handled {
             Ok(()) => {
-                tally.note_success(way.backing(), access);
+                tally.note_success(way.kind(), access);
                 if Mistake::SharedCount.is_made() {
                     self.lock.changes.raise();
                 }
                 if Mistake::StoreSame.is_made() {
                     self.lock.store_same();
                 }
-                let backing = way.backing().number();
+                let backing = way.kind().number();
                 trace_space::fault_speculated(id, address, page, write, backing);
                 true
             }

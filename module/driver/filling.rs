@@ -6,7 +6,7 @@
 //! by speculation, differ in what they know of the region.
 
 use super::{
-    backing::NewPage,
+    backing::{Kind, NewPage},
     directory::{position, Leaf, LockedLeaf, SpacePage},
     fault::{not_ours, Failure},
     mistake::Mistake,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     kern::{page_ref::PageRef, rcu_arc::RcuArc, trace_space},
     portable::{
-        fault::{Again, Need, Prepared, Refusal, Slot, Steps},
+        fault::{Again, Fit, Need, Prepared, Refusal, Slot, Steps},
         protection::Access,
     },
 };
@@ -55,8 +55,15 @@ impl<'a> Target<'a> {
 pub(super) trait Way {
     type Error: From<Failure>;
 
+    /// What the page is made of, as far as it is known.
+    fn kind(&self) -> Kind;
     /// See [`Steps::snapshot`].
-    fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Self::Error>;
+    fn snapshot(
+        &mut self,
+        target: &Target<'_>,
+        leaf: Option<&Leaf>,
+        seems_empty: bool,
+    ) -> Result<Need, Self::Error>;
     /// See [`Steps::prepare`].
     fn prepare(
         &mut self,
@@ -68,7 +75,7 @@ pub(super) trait Way {
         &mut self,
         target: &Target<'_>,
         page: Option<&mut NewPage>,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<Fit, Self::Error>;
     /// The page may be installed, as far as it is known: whether it is to be.
     fn admit(&self, target: &Target<'_>) -> Result<(), Self::Error>;
     /// See [`Steps::again`].
@@ -105,6 +112,7 @@ impl<'a, W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Filling<'a, W, M> {
                 return Err(Failure::Limit);
             }
             space.stats.count(Counter::PagesAdded);
+            leaf.expect_zeroes(self.way.kind() == Kind::Anon);
         }
         match new {
             Some(NewPage::Own(page)) if is_empty => {
@@ -136,8 +144,13 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
         !leaf.seems_present(self.target.slot)
     }
 
-    fn snapshot(&mut self, seems_empty: bool) -> Result<Need, W::Error> {
-        self.way.snapshot(&self.target, seems_empty)
+    fn snapshot(
+        &mut self,
+        leaf: Option<&RcuArc<Leaf>>,
+        seems_empty: bool,
+    ) -> Result<Need, W::Error> {
+        self.way
+            .snapshot(&self.target, leaf.map(|leaf| &**leaf), seems_empty)
     }
 
     fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<NewPage>, W::Error> {
@@ -160,7 +173,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
         Ok(leaf.lock_killable().map_err(|_| Failure::Killed)?)
     }
 
-    fn validate(&mut self, page: Option<&mut NewPage>) -> Result<(), W::Error> {
+    fn validate(&mut self, page: Option<&mut NewPage>) -> Result<Fit, W::Error> {
         self.way.validate(&self.target, page)
     }
 
@@ -191,6 +204,8 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn abort(&self, leaf: &RcuArc<Leaf>, mut locked: LockedLeaf<'_>) {
+        // Of those to come some may fail too, for which a page would be made in vain.
+        locked.expect_zeroes(false);
         let directory = &self.target.space.directory;
         directory.bury_if_empty(self.target.index, leaf, &mut locked);
     }

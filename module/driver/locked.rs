@@ -3,11 +3,12 @@
 //! Faults under a lock of the space: what they have seen of the region stays.
 
 use super::{
-    backing::{NewPage, Source},
+    backing::{Kind, NewPage, Source},
+    directory::Leaf,
     fault::{not_ours, Failure},
     filling::{Target, Way},
 };
-use crate::portable::fault::{Again, Need, Prepared};
+use crate::portable::fault::{Again, Fit, Need, Prepared};
 
 /// The caller has locked the page, and this is what its region has there.
 pub(super) struct Locked<'a> {
@@ -23,7 +24,16 @@ impl<'a> Locked<'a> {
 impl Way for Locked<'_> {
     type Error = Failure;
 
-    fn snapshot(&mut self, _: &Target<'_>, seems_empty: bool) -> Result<Need, Failure> {
+    fn kind(&self) -> Kind {
+        self.source.kind()
+    }
+
+    fn snapshot(
+        &mut self,
+        _: &Target<'_>,
+        _: Option<&Leaf>,
+        seems_empty: bool,
+    ) -> Result<Need, Failure> {
         match self.source.is_cached() || seems_empty {
             true => Ok(Need::Page),
             false => Ok(Need::Slot),
@@ -42,8 +52,8 @@ impl Way for Locked<'_> {
         Ok(Prepared::Page(self.source.get(target.access)?))
     }
 
-    fn validate(&mut self, _: &Target<'_>, _: Option<&mut NewPage>) -> Result<(), Failure> {
-        Ok(())
+    fn validate(&mut self, _: &Target<'_>, _: Option<&mut NewPage>) -> Result<Fit, Failure> {
+        Ok(Fit::Fits)
     }
 
     fn admit(&self, _: &Target<'_>) -> Result<(), Failure> {

@@ -68,6 +68,11 @@ mod nothing {
         pub(crate) fn look_again(&mut self, _region: &Region) {}
 
         #[inline(always)]
+        pub(crate) fn needs_region(&self) -> bool {
+            false
+        }
+
+        #[inline(always)]
         pub(crate) fn is_enough(&self, _space: &Space, _index: usize) -> bool {
             true
         }
@@ -197,6 +202,11 @@ mod hooks {
         /// That is the region with the leaf locked.
         pub(crate) fn look_again(&mut self, region: &Region) {
             self.again = Some(sight(region));
+        }
+
+        /// Whether the region has to be looked at first.
+        pub(crate) fn needs_region(&self) -> bool {
+            param::precision() == 2
         }
 
         /// Whether the fault would get through by what `precision` goes by.

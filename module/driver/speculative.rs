@@ -8,7 +8,7 @@
 
 use super::{
     backing::{Kind, NewPage, Sight},
-    directory::SpacePage,
+    directory::{Leaf, SpacePage},
     fault::Failure,
     filling::{Target, Way},
     mistake::Mistake,
@@ -18,7 +18,7 @@ use super::{
     stats::Counter,
 };
 use crate::portable::{
-    fault::{Again, Cause, Need, Prepared},
+    fault::{Again, Cause, Fit, Need, Prepared},
     protection::Access,
 };
 
@@ -31,6 +31,17 @@ impl From<Failure> for Cause {
     }
 }
 
+/// What is got ready without a look at the region.
+#[derive(Clone, Copy, PartialEq)]
+enum Guess {
+    /// None yet, but it may be.
+    Possible,
+    /// It was.
+    Made,
+    /// Nothing more.
+    Wrong,
+}
+
 /// The caller has locked nothing.
 pub(super) struct Speculative {
     /// What was seen of the region first.
@@ -40,6 +51,7 @@ pub(super) struct Speculative {
     /// The generation of that region; 0 before.
     generation: u64,
     tries: u32,
+    guess: Guess,
     /// For the coarser designs that this is compared with.
     seen: Seen,
 }
@@ -51,13 +63,9 @@ impl Speculative {
             kind: Kind::Anon,
             generation: 0,
             tries: 0,
+            guess: Guess::Possible,
             seen: Seen::new(),
         }
-    }
-
-    /// What the page is made of, once it is installed.
-    pub(super) fn backing(&self) -> Kind {
-        self.kind
     }
 
     /// The generation of the region that was seen last, 0 if none was.
@@ -68,15 +76,25 @@ impl Speculative {
 
 impl Speculative {
     /// Whether it was given up for nothing: its leaf was removed, by changes of other
-    /// pages as it seems, as the region has stayed.
+    /// pages as it seems, as the region has stayed, or was never looked at.
     pub(super) fn was_aborted_falsely(&self, target: &Target<'_>, cause: Cause) -> bool {
         let is_there = || {
             target.space.regions.at(target.page as u64, |region| {
-                region.generation == self.generation
+                [0, region.generation].contains(&self.generation)
                     && region.attributes.check(target.access).is_ok()
             })
         };
         cause == Cause::Detached && is_there() == Some(true)
+    }
+
+    fn look(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Sight, Cause> {
+        let page = target.page as u64;
+        let seen = target.space.regions.at(page, |region| {
+            self.seen.look_first(region);
+            self.generation = region.generation;
+            region.attributes.look(page, target.access, seems_empty)
+        });
+        seen.ok_or(Cause::NoRegion)?
     }
 
     /// Returns how many bytes of the page are those of a file that it is copied from.
@@ -99,15 +117,24 @@ impl Speculative {
 impl Way for Speculative {
     type Error = Cause;
 
-    fn snapshot(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Need, Cause> {
-        let page = target.page as u64;
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn snapshot(
+        &mut self,
+        target: &Target<'_>,
+        leaf: Option<&Leaf>,
+        seems_empty: bool,
+    ) -> Result<Need, Cause> {
         self.seen.look(target.space, target.index);
-        let seen = target.space.regions.at(page, |region| {
-            self.seen.look_first(region);
-            self.generation = region.generation;
-            region.attributes.look(page, target.access, seems_empty)
-        });
-        self.sight = seen.ok_or(Cause::NoRegion)??;
+        let may_guess = seems_empty && self.guess != Guess::Wrong && !self.seen.needs_region();
+        self.sight = if may_guess && leaf.is_some_and(Leaf::expects_zeroes) {
+            self.guess = Guess::Made;
+            Sight::Zero
+        } else {
+            self.look(target, seems_empty)?
+        };
         Point::FaultSnapshot.reach();
         Ok(match self.sight {
             Sight::Slot => Need::Slot,
@@ -128,11 +155,17 @@ impl Way for Speculative {
         Ok(Prepared::Page(page))
     }
 
-    fn validate(&mut self, target: &Target<'_>, new: Option<&mut NewPage>) -> Result<(), Cause> {
+    fn validate(&mut self, target: &Target<'_>, new: Option<&mut NewPage>) -> Result<Fit, Cause> {
         if Mistake::SkipValidation.is_made() {
-            return Ok(());
+            return Ok(Fit::Fits);
         }
-        let valid = self.look_again(target, new.as_deref())?;
+        let valid = match self.look_again(target, new.as_deref()) {
+            Err(Cause::Stale) if self.guess == Guess::Made => {
+                self.guess = Guess::Wrong;
+                return Ok(Fit::Misguessed);
+            }
+            seen => seen?,
+        };
         match (&self.sight, new) {
             (Sight::Copy(from), Some(new)) => {
                 if let NewPage::Blank(blank) = new {
@@ -153,7 +186,7 @@ impl Way for Speculative {
             _ => (),
         }
         Point::FaultValidated.reach();
-        Ok(())
+        Ok(Fit::Fits)
     }
 
     fn admit(&self, target: &Target<'_>) -> Result<(), Cause> {
@@ -165,11 +198,11 @@ impl Way for Speculative {
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += 1;
+        self.tries += u32::from(why != Again::Misguessed);
         match why {
             _ if self.tries < TRIES => Ok(()),
             Again::Detached => Err(Cause::Detached),
-            Again::Raced => Err(Cause::Raced),
+            Again::Raced | Again::Misguessed => Err(Cause::Raced),
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Bug {
     NoLeafLock,
     /// A fault fills a leaf that is not in the directory any more.
     FillDeadLeaf,
+    /// A fault installs what it has guessed of the region, whatever that is.
+    TrustGuess,
     /// A fault looks for changes in the region that it has seen first, which may
     /// have been freed.
     CountInFreed,
@@ -90,7 +92,7 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 16] = [
+    pub const OF_FAULTS: [Self; 17] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
@@ -99,6 +101,7 @@ impl Bug {
         Self::KeepEmptyLeaf,
         Self::NoLeafLock,
         Self::FillDeadLeaf,
+        Self::TrustGuess,
         Self::CountInFreed,
         Self::LeafLeaves,
         Self::ZapBeforePass,

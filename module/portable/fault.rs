@@ -28,6 +28,12 @@
 //! Each has a full barrier in between ([`full_barrier`]), so one sees the other.
 //! A leaf is published locked, so a change that finds it waits for the commit.
 //!
+//! *Guesses.* As what is seen before the leaf is locked decides nothing, it need not
+//! be seen. A leaf knows what it was filled with last; a fault that finds its slot
+//! empty gets another page of that kind ready and looks at the region once, with the
+//! leaf locked. If that is of another kind, it begins anew, and looks first. Behind a
+//! fault that has failed nothing is guessed of the leaf until a slot is filled.
+//!
 //! *Copies.* What a page has of a file is read with the leaf locked: read before,
 //! it could be older than a change that has emptied the slot meanwhile.
 //!
@@ -116,6 +122,15 @@ pub enum Prepared<P> {
     NoRoom,
 }
 
+/// Whether a page that was got ready is of the kind that the region has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is, or none was.
+    Fits,
+    /// It was a guess, and wrong.
+    Misguessed,
+}
+
 /// What a slot has. The leaf is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -142,8 +157,13 @@ pub trait Steps {
     fn find_leaf(&self) -> Option<Self::Leaf>;
     /// Whether the slot had nothing a moment ago.
     fn seems_empty(&self, leaf: &Self::Leaf) -> bool;
-    /// Looks at the region, for what the page is made of.
-    fn snapshot(&mut self, seems_empty: bool) -> Result<Need, Self::Error>;
+    /// Looks at the region, for what the page is made of; or guesses it from the
+    /// leaf, if the slot `seems_empty` and no guess was wrong before.
+    fn snapshot(
+        &mut self,
+        leaf: Option<&Self::Leaf>,
+        seems_empty: bool,
+    ) -> Result<Need, Self::Error>;
     /// Gets the page ready. No leaf is locked; may sleep.
     fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<Self::Page>, Self::Error>;
     /// A new leaf, in no directory.
@@ -155,7 +175,7 @@ pub trait Steps {
     /// Looks at the region again: whether the page that was got ready may be
     /// installed, or, if none was, that in the slot. What the page has of a file is
     /// copied into it only now. The leaf is locked.
-    fn validate(&mut self, page: Option<&mut Self::Page>) -> Result<(), Self::Error>;
+    fn validate(&mut self, page: Option<&mut Self::Page>) -> Result<Fit, Self::Error>;
     /// What the slot has.
     fn slot(&self, locked: &Self::Locked<'_>) -> Slot;
     /// Puts the page into the slot, if it is empty, and installs the entry: for the
@@ -166,7 +186,7 @@ pub trait Steps {
         locked: &mut Self::Locked<'_>,
         page: Option<Self::Page>,
     ) -> Result<(), Self::Error>;
-    /// Removes the leaf again if it is empty: the fault has failed.
+    /// Removes the leaf again if it is empty: the fault has failed, or begins anew.
     fn abort(&self, leaf: &Self::Leaf, locked: Self::Locked<'_>);
     /// The fault has to begin anew: for which it may be tired.
     fn again(&mut self, why: Again) -> Result<(), Self::Error>;
@@ -181,6 +201,8 @@ pub enum Again {
     Detached,
     /// The slot was not as it seemed.
     Raced,
+    /// A guess was wrong, for the first time.
+    Misguessed,
 }
 
 /// Why nothing is installed.
@@ -200,7 +222,7 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
     loop {
         let mut found = steps.find_leaf();
         let seems_empty = found.as_ref().is_none_or(|leaf| steps.seems_empty(leaf));
-        if prepared.is_none() && steps.snapshot(seems_empty)? == Need::Page {
+        if prepared.is_none() && steps.snapshot(found.as_ref(), seems_empty)? == Need::Page {
             prepared = Some(steps.prepare(seems_empty)?);
             // It may have been made meanwhile, with the page that found no room.
             if !is_busted(Bug::NoSecondLook) {
@@ -233,10 +255,14 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
             Some(Prepared::NoRoom) | None => None,
         };
         let validated = match is_busted(Bug::NoValidation) {
-            true => Ok(()),
+            true => Ok(Fit::Fits),
             false => steps.validate(page),
         };
-        let committed = validated.and_then(|()| {
+        let committed = validated.and_then(|fit| {
+            if fit == Fit::Misguessed {
+                prepared = None;
+                return Ok(Some(Again::Misguessed));
+            }
             let page = match (steps.slot(&locked), prepared.take()) {
                 (Slot::Leaving, _) if !is_busted(Bug::InstallLeaving) => {
                     return Err(steps.refused(Refusal::Leaving));
@@ -244,23 +270,24 @@ pub fn handle<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
                 (Slot::Empty, Some(Prepared::NoRoom)) => {
                     return Err(steps.refused(Refusal::NoRoom));
                 }
-                (Slot::Empty, None) | (_, Some(Prepared::NoRoom)) => return Ok(false),
+                (Slot::Empty, None) | (_, Some(Prepared::NoRoom)) => {
+                    return Ok(Some(Again::Raced));
+                }
                 (_, Some(Prepared::Page(page))) => Some(page),
                 (_, None) => None,
             };
-            steps.commit(&mut locked, page).map(|()| true)
+            steps.commit(&mut locked, page).map(|()| None)
         });
-        match committed {
-            Ok(true) => return Ok(()),
-            Ok(false) => drop(locked),
-            Err(error) => {
-                if !is_busted(Bug::KeepEmptyLeaf) {
-                    steps.abort(&leaf, locked);
-                }
-                return Err(error);
-            }
+        let why = match committed {
+            Ok(None) => return Ok(()),
+            Ok(Some(why)) => Ok(why),
+            Err(error) => Err(error),
+        };
+        // It may be new, and get nothing.
+        if !is_busted(Bug::KeepEmptyLeaf) {
+            steps.abort(&leaf, locked);
         }
-        steps.again(Again::Raced)?;
+        steps.again(why?)?;
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "speculation":
     upgrade_succeeds,
     cached_page_of_a_memfd_succeeds,
     copy_of_a_cached_page_succeeds,
+    wrong_guesses_are_no_aborts,
     hole_of_a_memfd_is_not_cached,
     times_of_a_memfd_are_kept,
     stray_access_is_no_region,
@@ -167,6 +168,34 @@ fn copy_of_a_cached_page_succeeds() -> Outcome {
         "attempts, loads and stores"
     );
     files::holds(&file.file, 0, 8, 60, "file afterwards")
+}
+
+/// Faults of one leaf by turns, each beside a page of another kind than its own.
+fn wrong_guesses_are_no_aborts() -> Outcome {
+    let memfd = files::memfd(4, 40)?;
+    let file = files::Scratch::stamped(4, 60)?;
+    let arena = Arena::new(12, RW)?;
+    arena.space.set_policy(Policy::SPF_RANGE)?;
+    arena.place(4, 4, RW, files::private(&file.file, 0))?;
+    arena.place(8, 4, RW, files::shared(&memfd, 0))?;
+    let stats = counted(&arena, || {
+        for page in 0..4 {
+            let word = page as u64;
+            let load = |page: usize| arena.window.load(page * PAGE);
+            reads(load(page), 0, "zeroes")?;
+            reads(load(4 + page), 60 + word, "copy of a file's page")?;
+            reads(load(8 + page), 40 + word, "memfd's page")?;
+        }
+        Ok(())
+    })?;
+    let successes = [
+        stats.spf_anon_read,
+        stats.spf_private_read,
+        stats.spf_shared_read,
+    ];
+    ensure_eq!(successes, [4; 3], "loads");
+    ensure_eq!(stats.spf_attempts, 12, "attempts");
+    Ok(())
 }
 
 fn hole_of_a_memfd_is_not_cached() -> Outcome {

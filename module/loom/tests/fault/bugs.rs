@@ -10,6 +10,7 @@ use super::{beside, discard, failure::all_are_caught, moving, protect, replace, 
 fn model_of(bug: Bug) -> fn() {
     match bug {
         Bug::NoValidation => protect::an_upgrade,
+        Bug::TrustGuess => replace::a_fault_that_fills_a_slot,
         Bug::InstallLeaving => discard::a_fault_on_a_page_that_is_there,
         Bug::NoBarrierAtPublish => unmap::a_fault_that_makes_the_leaf,
         Bug::NoBarrierBeforeLeaves => unmap::a_fault_that_makes_the_leaf,

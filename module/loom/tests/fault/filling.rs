@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use faultline_portable_loom::{
     bug::Bug,
-    fault::{Again, Cause, Need, Prepared, Refusal, Slot, Steps},
+    fault::{Again, Cause, Fit, Need, Prepared, Refusal, Slot, Steps},
     sync::is_busted,
 };
 
@@ -30,6 +30,14 @@ pub(crate) enum Way {
     Holds(Seen),
 }
 
+/// What is got ready without a look at the region.
+#[derive(Clone, Copy, Debug)]
+enum Guess {
+    Possible,
+    Made(u32),
+    Wrong,
+}
+
 pub(crate) struct Filling<'w> {
     world: &'w World,
     /// Of the window.
@@ -42,6 +50,7 @@ pub(crate) struct Filling<'w> {
     /// What was seen of the region first, and last.
     first: Option<Seen>,
     last: Option<Region>,
+    guess: Guess,
     tries: u32,
     is_installed: bool,
 }
@@ -65,6 +74,7 @@ impl<'w> Filling<'w> {
             way,
             first: None,
             last: None,
+            guess: Guess::Possible,
             tries: 0,
             is_installed: false,
         }
@@ -95,7 +105,17 @@ impl Steps for Filling<'_> {
         !leaf.seems_present(self.slot)
     }
 
-    fn snapshot(&mut self, seems_empty: bool) -> Result<Need, Cause> {
+    fn snapshot(&mut self, leaf: Option<&Rc<Leaf>>, seems_empty: bool) -> Result<Need, Cause> {
+        let may_guess = matches!(
+            (self.way, self.guess),
+            (Way::Speculates, Guess::Possible | Guess::Made(_))
+        );
+        if let (true, true, Some(leaf)) = (may_guess, seems_empty, leaf) {
+            if let Some(source) = leaf.expected_source() {
+                self.guess = Guess::Made(source);
+                return Ok(Need::Page);
+            }
+        }
         let seen = match self.way {
             Way::Speculates => self.look()?,
             Way::Holds(seen) => seen,
@@ -115,9 +135,11 @@ impl Steps for Filling<'_> {
                 Way::Holds(_) => Ok(Prepared::NoRoom),
             };
         }
-        let seen = self.first.ok_or(Cause::Raced)?;
-        let page = self.world.pages.make(seen.region.source);
-        Ok(Prepared::Page(page))
+        let source = match self.guess {
+            Guess::Made(source) => source,
+            Guess::Possible | Guess::Wrong => self.first.ok_or(Cause::Raced)?.region.source,
+        };
+        Ok(Prepared::Page(self.world.pages.make(source)))
     }
 
     fn make_leaf(&self) -> Result<Rc<Leaf>, Cause> {
@@ -132,14 +154,13 @@ impl Steps for Filling<'_> {
         Ok(leaf.lock_alive())
     }
 
-    fn validate(&mut self, page: Option<&mut PageId>) -> Result<(), Cause> {
+    fn validate(&mut self, page: Option<&mut PageId>) -> Result<Fit, Cause> {
         if let Way::Holds(_) = self.way {
-            return Ok(());
+            return Ok(Fit::Fits);
         }
-        if is_busted(Bug::CountInFreed) {
-            let seen = self.first.expect("a region was seen");
+        if let (true, Some(seen)) = (is_busted(Bug::CountInFreed), self.first) {
             match self.world.has_count(self.page, seen) {
-                Some(true) => return Ok(()),
+                Some(true) => return Ok(Fit::Fits),
                 Some(false) => return Err(Cause::WriterActive),
                 None => {}
             }
@@ -147,7 +168,15 @@ impl Steps for Filling<'_> {
         let region = self.look()?.region;
         self.last = Some(region);
         let is_its = page.is_none_or(|page| self.world.pages.get(*page).source == region.source);
-        is_its.then_some(()).ok_or(Cause::Stale)
+        match self.guess {
+            _ if is_its => Ok(Fit::Fits),
+            Guess::Made(_) if is_busted(Bug::TrustGuess) => Ok(Fit::Fits),
+            Guess::Made(_) => {
+                self.guess = Guess::Wrong;
+                Ok(Fit::Misguessed)
+            }
+            Guess::Possible | Guess::Wrong => Err(Cause::Stale),
+        }
     }
 
     fn slot(&self, locked: &LockedLeaf<'_>) -> Slot {
@@ -162,6 +191,7 @@ impl Steps for Filling<'_> {
             }
             self.world.pages.belongs_to(page, region);
             leaf.fill(self.slot, page);
+            leaf.expect(Some(region.source));
         }
         let own = leaf.get(self.slot).expect("the slot is full");
         self.world.pages.check_in(own, region);
@@ -172,16 +202,17 @@ impl Steps for Filling<'_> {
     }
 
     fn abort(&self, leaf: &Rc<Leaf>, mut locked: LockedLeaf<'_>) {
+        locked.expect(None);
         let directory = &self.world.directory;
         directory.bury_if_empty(self.index, leaf, &mut locked);
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += 1;
+        self.tries += u32::from(why != Again::Misguessed);
         match why {
             _ if self.tries < TRIES => Ok(()),
             Again::Detached => Err(Cause::Detached),
-            Again::Raced => Err(Cause::Raced),
+            Again::Raced | Again::Misguessed => Err(Cause::Raced),
         }
     }
 

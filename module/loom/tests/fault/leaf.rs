@@ -24,6 +24,8 @@ pub(crate) struct Leaf {
     slots: Cell<Slots>,
     /// A bit for each slot that is not empty. Read without the lock as a hint.
     present: AtomicWord,
+    /// What the page that was put in last is made of, and one more; 0 before. A hint.
+    last_source: AtomicWord,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -40,11 +42,17 @@ impl Leaf {
             commit: Lock::default(),
             slots: Cell::new(Slots::default()),
             present: AtomicWord::new(0),
+            last_source: AtomicWord::new(0),
         }
     }
 
     pub(crate) fn seems_present(&self, slot: usize) -> bool {
         self.present.load(Relaxed) & (1 << slot) != 0
+    }
+
+    /// What an empty slot may get next.
+    pub(crate) fn expected_source(&self) -> Option<u32> {
+        self.last_source.load(Relaxed).checked_sub(1)
     }
 
     pub(crate) fn lock(&self) -> LockedLeaf<'_> {
@@ -112,6 +120,11 @@ impl LockedLeaf<'_> {
         let old = self.change(|slots| slots.pages[slot].replace(page));
         assert_eq!(old, None, "slot {slot} is filled twice");
         self.update_present(|bits| bits | 1 << slot);
+    }
+
+    pub(crate) fn expect(&self, source: Option<u32>) {
+        let word = source.map_or(0, |source| source + 1);
+        self.leaf.last_source.store(word, Relaxed);
     }
 
     /// Empties the slot, and returns what was in it.

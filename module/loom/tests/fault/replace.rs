@@ -22,7 +22,7 @@ pub(crate) fn a_fault_on_a_page_that_is_there() {
 
 /// The page was got ready for the old region: zeros, or of its file.
 #[test]
-fn a_fault_that_fills_a_slot() {
+pub(crate) fn a_fault_that_fills_a_slot() {
     for new in [OTHER, OTHER_FILE] {
         Model::of([EMPTY, FULL]).explore(move |space| {
             let change = space.spawn(move |space| space.replace(0..1, new));

@@ -111,7 +111,10 @@ impl World {
                 self.pages.belongs_to(first, region);
                 self.pages.write(first);
                 let (index, slot) = position(page);
-                self.directory.make_leaf(index).lock().fill(slot, first);
+                let leaf = self.directory.make_leaf(index);
+                let mut leaf = leaf.lock();
+                leaf.fill(slot, first);
+                leaf.expect(Some(region.source));
                 Some(first)
             }
         };
