@@ -19,8 +19,11 @@ const PATIENCE: [&str; 3] = [
 ];
 
 /// /dev/pmem0: a disk for tests that is memory, between the kernel and its
-/// initramfs, which QEMU puts at the end.
+/// initramfs, which QEMU puts at the end. (The kernel enables it only with
+/// `CONFIG_NVDIMM_PFN` or BTT: they select ND_CLAIM.)
 const PERSISTENT_MEMORY: &str = "memmap=4M!256M";
+/// Guests with less do not have it, in MiB.
+const ENOUGH_FOR_THAT: u64 = 512;
 
 /// An accelerator that is known to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +54,24 @@ pub(crate) fn kernel_args(spec: &Spec) -> String {
         "panic=-1",
         "oops=panic",
         "rdinit=/init",
-        PERSISTENT_MEMORY,
     ];
+    if mebibytes(spec.memory()).is_some_and(|size| size >= ENOUGH_FOR_THAT) {
+        words.push(PERSISTENT_MEMORY);
+    }
     words.extend(raised_limits(spec));
     words.join(" ")
+}
+
+/// A size as QEMU takes it for its memory, such as 512M or 4G.
+fn mebibytes(size: &str) -> Option<u64> {
+    let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().ok()?;
+    match size[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "M" | "MB" => Some(number),
+        "G" | "GB" => number.checked_mul(1024),
+        "T" | "TB" => number.checked_mul(1024 * 1024),
+        _ => None,
+    }
 }
 
 /// The limits that are raised for this boot.
@@ -133,6 +150,20 @@ mod tests {
         assert!(
             kernel_args(&few).contains("rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60")
         );
+    }
+
+    #[test]
+    fn a_small_guest_has_no_persistent_memory() {
+        let mut small = spec(Task::Probe);
+        for (size, has_it) in [
+            ("256M", false),
+            ("512", true),
+            ("2g", true),
+            ("300000K", false),
+        ] {
+            small.mem = Some(size.into());
+            assert_eq!(kernel_args(&small).contains("memmap="), has_it, "{size}");
+        }
     }
 
     #[test]
