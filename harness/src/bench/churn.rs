@@ -28,6 +28,7 @@ const PART: f64 = 0.5;
 
 const PACED: &str = "faults beside paced changes";
 const UNPACED: &str = "changes beside faults";
+const ALONE: &str = "changes beside a spinning thread";
 const QUIET_RATE: &str = "faults/s quiet";
 const OF_QUIET: &str = "of quiet";
 const CHANGE_RATE: &str = "changes/s";
@@ -38,7 +39,7 @@ space or process at 20,000/s, or, where not all can do that, at half the rate th
 reaches unpaced; changes/s is what was reached of what was \
 due (figures are comparable only if that is the same). Quiet: the other thread spins. \
 Linux maps where it likes, which may join what is changed to what is touched. changes beside \
-faults: the same, unpaced.";
+faults: the same, unpaced; beside a spinning thread: what nobody is in the way of.";
 
 pub(super) const GOALS: [Goal; 3] = [
     Goal {
@@ -86,6 +87,11 @@ pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
             Ok(vec![(CHANGE_RATE, changes), (FAULT_RATE, faults)])
         }));
     }
+    for &on in &*subjects {
+        cases.push(Case::new(ALONE, on.name(), move |time| {
+            Ok(vec![(CHANGE_RATE, changes_alone(on, time)?)])
+        }));
+    }
     cases
 }
 
@@ -118,6 +124,16 @@ fn beside_changes(on: On, rate: Rate, time: Duration) -> io::Result<(f64, f64)> 
     )?;
     arena.unmap(burst)?;
     Ok(rates)
+}
+
+/// Changes a second beside a thread that does nothing.
+fn changes_alone(on: On, time: Duration) -> io::Result<f64> {
+    let arena = Arena::new(on, ARENA, CHUNK / PAGE_SIZE)?;
+    let peer = |stop: &AtomicBool| {
+        spin(stop);
+        Ok(())
+    };
+    Ok(beside(time, |stop| change(&arena, CHUNK_AT, None, stop), peer)?.0)
 }
 
 /// Touches and empties until told to stop; returns the pages a second of touching.

@@ -19,6 +19,7 @@ use crate::{PAGE_SIZE, Space};
 
 const BESIDE_SPIN: &str = "small beside a spinning thread";
 const BESIDE_BIG: &str = "small beside big";
+const BESIDE_OTHER: &str = "small beside big of another space";
 const P999: &str = "p99.9, us";
 const STALLED: &str = "stalled, ms/s";
 
@@ -47,7 +48,8 @@ times, 2,000/s, or a quarter of the rate that the slowest reaches without a paus
 from when an operation was due. Stalled: the time during which an operation was overdue by more \
 than 5 ms, each moment counted once. The peer maps 1 GiB (or what a space may hold, in steps of 64 \
 MiB) of the same space or process, fills it (WILLNEED, MADV_POPULATE_WRITE), touches every page \
-and unmaps it; or it spins. A turn takes 2 s, or up to 15 for 1,000 samples, and one loop \
+and unmaps it; or it spins; or it does that in a space of its own, which shows what \
+of the latency is for processors, memory and translations that they share. A turn takes 2 s, or up to 15 for 1,000 samples, and one loop \
 of the peer at least.";
 
 pub(super) const GOALS: [Goal; 2] = [
@@ -67,8 +69,13 @@ pub(super) fn cases(subjects: &[On]) -> Vec<Case> {
     let subjects: Rc<[On]> = subjects.into();
     let common = Rc::new(CommonRate::default());
     let mut cases = Vec::new();
-    for (work, peer) in [(BESIDE_SPIN, Peer::Spin), (BESIDE_BIG, Peer::Big)] {
-        for &on in &*subjects {
+    for (work, peer) in [
+        (BESIDE_SPIN, Peer::Spin),
+        (BESIDE_BIG, Peer::Big),
+        (BESIDE_OTHER, Peer::BigElsewhere),
+    ] {
+        let has_it = |on: &&On| peer != Peer::BigElsewhere || matches!(on, On::Space(_));
+        for &on in subjects.iter().filter(has_it) {
             let (subjects, common) = (subjects.clone(), common.clone());
             cases.push(Case::new(work, on.name(), move |time| {
                 let rate = common.get(WANTED, PART, || {
@@ -88,10 +95,12 @@ fn turn(time: Duration, rate: f64) -> Duration {
 }
 
 /// What the other thread does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Spin,
     Big,
+    /// The same, with nothing of faultline's in common.
+    BigElsewhere,
 }
 
 /// Small changes a second, one after the other, beside a spinning thread (which
@@ -118,6 +127,11 @@ fn without_pause(on: On, time: Duration) -> io::Result<f64> {
 fn latencies(on: On, peer: Peer, rate: f64, time: Duration) -> io::Result<Vec<Figure>> {
     let big = big();
     let arena = Arena::new(on, BIG_AT + big, big / PAGE_SIZE + 1)?;
+    let elsewhere = match peer {
+        Peer::BigElsewhere => Some(Arena::new(on, BIG_AT + big, big / PAGE_SIZE)?),
+        Peer::Spin | Peer::Big => None,
+    };
+    let theirs = elsewhere.as_ref().unwrap_or(&arena);
     let mut record = Record::new((rate * MOST.as_secs_f64()) as usize);
     let (elapsed, ()) = beside(
         time,
@@ -127,7 +141,7 @@ fn latencies(on: On, peer: Peer, rate: f64, time: Duration) -> io::Result<Vec<Fi
                 spin(stop);
                 Ok(())
             }
-            Peer::Big => populate_and_unmap(&arena, BIG_AT, big, stop),
+            Peer::Big | Peer::BigElsewhere => populate_and_unmap(theirs, BIG_AT, big, stop),
         },
     )?;
     let latencies = record.latencies();
