@@ -11,7 +11,7 @@ mod emptying;
 mod moving;
 
 use kernel::{
-    alloc::KBox,
+    alloc::{flags::GFP_NOWAIT, Flags, KBox},
     c_str,
     prelude::*,
     static_lock_class,
@@ -64,13 +64,23 @@ impl SpacePage {
     ///
     /// Not movable: nothing could migrate it.
     pub(crate) fn zeroed() -> Result<Self> {
+        Self::zeroed_by(GFP_KERNEL)
+    }
+
+    /// The same if it can be had at once: nothing is reclaimed for it, or killed.
+    pub(crate) fn zeroed_at_once() -> Result<Self> {
+        Self::zeroed_by(GFP_NOWAIT)
+    }
+
+    fn zeroed_by(how: Flags) -> Result<Self> {
         let zero = match Mistake::SkipZero.is_made() {
             true => kernel::alloc::flags::__GFP_NOWARN,
             false => kernel::alloc::flags::__GFP_ZERO,
         };
         let charged = match Mistake::SkipCharge.is_made() {
-            true => GFP_KERNEL,
-            false => GFP_KERNEL_ACCOUNT,
+            true => how,
+            // The flag itself has no name here.
+            false => how | (GFP_KERNEL_ACCOUNT & !GFP_KERNEL),
         };
         Ok(Self::new(PageRef::alloc(charged | zero)?))
     }
@@ -107,8 +117,8 @@ pub(crate) struct Leaf {
     /// A bit for each slot that is not empty. Written under the commit lock;
     /// read without it as a hint, to allocate outside the lock.
     present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
-    /// Whether the last slot that was filled got zeroes, and no fault has failed since.
-    /// As `present`.
+    /// Whether the last fault that filled a slot got it zeroes, and none has failed with
+    /// the leaf locked since. As `present`.
     zeroes: Atomic<bool>,
     live: Live<{ live::LEAF }>,
 }

@@ -204,7 +204,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn abort(&self, leaf: &RcuArc<Leaf>, mut locked: LockedLeaf<'_>) {
-        // Of those to come some may fail too, for which a page would be made in vain.
+        // It has failed, or begins anew: so may those to come, and a page be made in vain.
         locked.expect_zeroes(false);
         let directory = &self.target.space.directory;
         directory.bury_if_empty(self.target.index, leaf, &mut locked);

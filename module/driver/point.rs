@@ -24,7 +24,7 @@ macro_rules! points {
 }
 
 points! {
-    /// A speculative fault has looked at the region.
+    /// A speculative fault has looked at the region, or guessed.
     FaultSnapshot = "fault_snapshot",
     /// It has its page ready.
     FaultPrepared = "fault_prepared",

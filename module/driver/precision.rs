@@ -5,8 +5,8 @@
 //!
 //! Only the build with `--cfg faultline_test_hooks` has them. There a fault goes the
 //! same way and validates the same. Where the parameter `precision` is another than
-//! `page`, it is aborted at the end if the coarser design would have aborted it too:
-//! a false abort, as no change has done anything to the page that mattered.
+//! `page`, it guesses nothing, and is aborted at the end if the coarser design would have
+//! aborted it too: a false abort, as no change has done anything to the page that mattered.
 //!
 //! | precision | aborts if, since the fault has first looked |
 //! | --- | --- |
@@ -206,7 +206,7 @@ mod hooks {
 
         /// Whether the region has to be looked at first.
         pub(crate) fn needs_region(&self) -> bool {
-            param::precision() == 2
+            param::precision() != 0
         }
 
         /// Whether the fault would get through by what `precision` goes by.

@@ -38,13 +38,13 @@ enum Guess {
     Possible,
     /// It was.
     Made,
-    /// Nothing more.
+    /// Not any more: it was wrong, or not to be had.
     Wrong,
 }
 
 /// The caller has locked nothing.
 pub(super) struct Speculative {
-    /// What was seen of the region first.
+    /// What was seen of the region first, or guessed.
     sight: Sight,
     /// What the region that was seen last is made of.
     kind: Kind,
@@ -85,6 +85,26 @@ impl Speculative {
             })
         };
         cause == Cause::Detached && is_there() == Some(true)
+    }
+
+    /// What was guessed, if it was and is to be had at once.
+    fn guessed_page(&self, target: &Target<'_>) -> Option<NewPage> {
+        let has_one = self.guess == Guess::Made && !target.has_no_room();
+        has_one
+            .then(|| SpacePage::zeroed_at_once().ok())?
+            .map(NewPage::Own)
+    }
+
+    /// What the region has, which is looked at now if a guess stood in for it.
+    fn page_seen(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<NewPage, Cause> {
+        if self.guess == Guess::Made {
+            self.guess = Guess::Wrong;
+            self.sight = self.look(target, seems_empty)?;
+        }
+        if seems_empty && target.has_no_room() {
+            return Err(Cause::NoMemory);
+        }
+        self.sight.get_ready()
     }
 
     fn look(&mut self, target: &Target<'_>, seems_empty: bool) -> Result<Sight, Cause> {
@@ -147,10 +167,10 @@ impl Way for Speculative {
         target: &Target<'_>,
         seems_empty: bool,
     ) -> Result<Prepared<NewPage>, Cause> {
-        if seems_empty && target.has_no_room() {
-            return Err(Cause::NoMemory);
-        }
-        let page = self.sight.get_ready()?;
+        let page = match self.guessed_page(target) {
+            Some(page) => page,
+            None => self.page_seen(target, seems_empty)?,
+        };
         Point::FaultPrepared.reach();
         Ok(Prepared::Page(page))
     }

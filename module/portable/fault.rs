@@ -31,8 +31,9 @@
 //! *Guesses.* As what is seen before the leaf is locked decides nothing, it need not
 //! be seen. A leaf knows what it was filled with last; a fault that finds its slot
 //! empty gets another page of that kind ready and looks at the region once, with the
-//! leaf locked. If that is of another kind, it begins anew, and looks first. Behind a
-//! fault that has failed nothing is guessed of the leaf until a slot is filled.
+//! leaf locked. If that is of another kind, it begins anew, and looks first; and so it
+//! does if the page is not to be had at once: a wrong guess must not cost more than
+//! time. Behind a fault that has failed nothing is guessed until a slot is filled.
 //!
 //! *Copies.* What a page has of a file is read with the leaf locked: read before,
 //! it could be older than a change that has emptied the slot meanwhile.
@@ -164,7 +165,8 @@ pub trait Steps {
         leaf: Option<&Self::Leaf>,
         seems_empty: bool,
     ) -> Result<Need, Self::Error>;
-    /// Gets the page ready. No leaf is locked; may sleep.
+    /// Gets the page ready, and looks at the region if what was guessed is not to be had.
+    /// No leaf is locked; may sleep.
     fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<Self::Page>, Self::Error>;
     /// A new leaf, in no directory.
     fn make_leaf(&self) -> Result<Self::Leaf, Self::Error>;

@@ -322,7 +322,7 @@ struct faultline_stats {
 	__u64 spf_leaf_busy;	/* the wait for the leaf's commit lock was killed */
 	__u64 spf_raced;	/* the page, or its page table, went away meanwhile */
 	__u64 spf_no_memory;	/* the allocator, the cgroup or the limit has nothing left */
-	__u64 spf_false_aborts;	/* of the aborts: no change of the page was in the way */
+	__u64 spf_false_aborts;	/* of the aborts: no change of the page was seen in the way */
 	__u64 spf_fallbacks;
 
 	__u64 locked_anon_read;	/* entries installed with a lock held, by backing and access */

@@ -49,15 +49,19 @@ fn spaced(pages: usize) -> Result<Arena, Stop> {
     Ok(arena)
 }
 
-/// As `overtake`, for a store to page 1 of a new space, at each of `points`; then
-/// `check` is told what the store came to.
+/// As `overtake`, for a store to page 1 of a new space, at each of `points`, the first
+/// in its leaf and beside another, so that it guesses; then `check` is told what the
+/// store came to.
 fn store_at(
     points: &[&str],
     change: impl Fn(&Arena) -> Outcome,
     check: impl Fn(&Arena, Result<(), Fault>) -> Outcome,
 ) -> Outcome {
-    for point in points {
+    for (point, is_first) in points.iter().flat_map(|p| [(p, true), (p, false)]) {
         let arena = spaced(4)?;
+        if !is_first {
+            arena.stamp(2, 1, 30)?;
+        }
         let stored = overtake(point, || arena.window.store(PAGE, WORD), || change(&arena))?;
         check(&arena, stored)?;
         must_add_up(&arena.space)?;

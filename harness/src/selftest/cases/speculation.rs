@@ -170,21 +170,22 @@ fn copy_of_a_cached_page_succeeds() -> Outcome {
     files::holds(&file.file, 0, 8, 60, "file afterwards")
 }
 
-/// Faults of one leaf by turns, each beside a page of another kind than its own.
+/// Faults of one leaf by turns, those of files each behind one of zeroes.
 fn wrong_guesses_are_no_aborts() -> Outcome {
     let memfd = files::memfd(4, 40)?;
     let file = files::Scratch::stamped(4, 60)?;
-    let arena = Arena::new(12, RW)?;
+    let arena = Arena::new(17, RW)?;
     arena.space.set_policy(Policy::SPF_RANGE)?;
-    arena.place(4, 4, RW, files::private(&file.file, 0))?;
-    arena.place(8, 4, RW, files::shared(&memfd, 0))?;
+    arena.place(9, 4, RW, files::private(&file.file, 0))?;
+    arena.place(13, 4, RW, files::shared(&memfd, 0))?;
     let stats = counted(&arena, || {
-        for page in 0..4 {
-            let word = page as u64;
+        for round in 0..4 {
+            let word = round as u64;
             let load = |page: usize| arena.window.load(page * PAGE);
-            reads(load(page), 0, "zeroes")?;
-            reads(load(4 + page), 60 + word, "copy of a file's page")?;
-            reads(load(8 + page), 40 + word, "memfd's page")?;
+            reads(load(1 + round), 0, "zeroes")?;
+            reads(load(9 + round), 60 + word, "copy of a file's page")?;
+            reads(load(5 + round), 0, "more zeroes")?;
+            reads(load(13 + round), 40 + word, "memfd's page")?;
         }
         Ok(())
     })?;
@@ -193,8 +194,8 @@ fn wrong_guesses_are_no_aborts() -> Outcome {
         stats.spf_private_read,
         stats.spf_shared_read,
     ];
-    ensure_eq!(successes, [4; 3], "loads");
-    ensure_eq!(stats.spf_attempts, 12, "attempts");
+    ensure_eq!(successes, [8, 4, 4], "loads");
+    ensure_eq!(stats.spf_attempts, 16, "attempts");
     Ok(())
 }
 

@@ -103,6 +103,14 @@ impl<const PAGES: usize> Model<PAGES> {
 
     /// Explores what `body` and the threads that it joins do.
     pub(crate) fn explore(self, body: impl Fn(&Shared) + Send + Sync + 'static) {
+        let body = Arc::new(body);
+        // Faults beside a page that is there guess, or look first.
+        for hints in [true, false] {
+            self.explore_with(hints, body.clone());
+        }
+    }
+
+    fn explore_with(self, hints: bool, body: Arc<impl Fn(&Shared) + Send + Sync + 'static>) {
         let mut builder = Builder::new();
         builder.preemption_bound = self.preemptions;
         let executions = Arc::new(AtomicU32::new(0));
@@ -116,7 +124,7 @@ impl<const PAGES: usize> Model<PAGES> {
                 room,
                 ..
             } = &self;
-            let world = Shared::new(World::new(starts, *windows, *has_lives, *room));
+            let world = Shared::new(World::new(starts, *windows, *has_lives, *room, hints));
             body(&world);
             world.check_at_rest();
         });

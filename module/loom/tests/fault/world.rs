@@ -77,6 +77,7 @@ impl World {
         windows: usize,
         has_lives: bool,
         room: Option<usize>,
+        hints: bool,
     ) -> Self {
         let mut world = Self {
             regions: Vec::new(),
@@ -93,12 +94,12 @@ impl World {
             room: room.map(Room::new),
         };
         for (page, start) in starts.iter().enumerate() {
-            world.begin(page, *start);
+            world.begin(page, *start, hints);
         }
         world
     }
 
-    fn begin(&mut self, page: usize, start: Start) {
+    fn begin(&mut self, page: usize, start: Start, hints: bool) {
         let word = AtomicWord::new(Region::to_word(start.region));
         self.regions.push(word);
         self.ranges.push(Lock::default());
@@ -114,7 +115,7 @@ impl World {
                 let leaf = self.directory.make_leaf(index);
                 let mut leaf = leaf.lock();
                 leaf.fill(slot, first);
-                leaf.expect(Some(region.source));
+                leaf.expect(hints.then_some(region.source));
                 Some(first)
             }
         };
