@@ -420,7 +420,8 @@ impl Directory {
         locked: &mut LockedLeaf<'_>,
     ) {
         let is_empty = locked.present_bounds(0, LEAF_PAGES).is_none();
-        if is_empty && locked.slots.reserved == 0 && !locked.slots.dead {
+        let is_reserved = locked.slots.reserved != 0 && !Mistake::SkipReserve.is_made();
+        if is_empty && !is_reserved && !locked.slots.dead {
             locked.slots.dead = true;
             self.leaves.remove(index, leaf);
         }

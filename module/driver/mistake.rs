@@ -32,6 +32,8 @@ pub(crate) enum Mistake {
     LoseMove,
     /// C5: pages that a fault adds during a move are lost.
     SkipLate,
+    /// C5: a leaf that gets pages of a move goes if it loses all others meanwhile.
+    SkipReserve,
     /// C5: PROTECT discards pages.
     ProtectDiscards,
     /// C6: a killed fault is to be made again.
@@ -88,6 +90,7 @@ impl Mistake {
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
             Self::SkipLate => c"skip_late",
+            Self::SkipReserve => c"skip_reserve",
             Self::ProtectDiscards => c"protect_discards",
             Self::RetryKilled => c"retry_killed",
             Self::RetryAlways => c"retry_always",

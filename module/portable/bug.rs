@@ -67,6 +67,8 @@ pub enum Bug {
     ReplaceAtOnce,
     /// A move has no place for a page that came when it had looked which there are.
     NoLateLeaf,
+    /// A leaf that a move is about to put a page into goes with its last page.
+    NoReserve,
 }
 
 impl Bug {
@@ -90,7 +92,7 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 16] = [
+    pub const OF_FAULTS: [Self; 17] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
@@ -107,5 +109,6 @@ impl Bug {
         Self::StoreLate,
         Self::ReplaceAtOnce,
         Self::NoLateLeaf,
+        Self::NoReserve,
     ];
 }

@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 25] = [
+const BY_TEST: [(&str, &str); 26] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -38,6 +38,10 @@ const BY_TEST: [(&str, &str); 25] = [
     ("skip_pending", "interleave.fault_meets_a_replacement"),
     ("skip_leaving", "interleave.fault_meets_a_discard"),
     ("skip_late", "interleave.fault_during_a_move_is_moved_along"),
+    (
+        "skip_reserve",
+        "interleave.leaf_stays_for_what_moves_into_it",
+    ),
     (
         "skip_region",
         "region.change_waits_for_a_fault_in_its_region",

@@ -70,6 +70,18 @@ fn a_fault_where_the_page_goes_in_another_leaf() {
     }
 }
 
+/// The page finds its leaf there, although that has lost all others meanwhile.
+#[test]
+pub(crate) fn a_change_that_empties_the_leaf_where_the_page_goes() {
+    const TO: usize = LEAF_PAGES;
+    Model::of([FULL, HOLE, HOLE, HOLE, FULL]).explore(|space| {
+        let change = space.spawn(|space| space.move_page(0, TO));
+        space.unmap(TO + 1..TO + 2);
+        change.join();
+        space.must_have_kept_first(0, TO);
+    });
+}
+
 /// What is written beside a change is not lost, if the change keeps the pages.
 #[test]
 pub(crate) fn a_fault_that_fills_the_slot() {
