@@ -69,6 +69,8 @@ pub enum Bug {
     NoLateLeaf,
     /// A leaf that a move is about to put a page into goes with its last page.
     NoReserve,
+    /// A move unlocks a leaf that it publishes before others may look at regions.
+    UnlockEarly,
 }
 
 impl Bug {
@@ -92,7 +94,7 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 17] = [
+    pub const OF_FAULTS: [Self; 18] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
@@ -110,5 +112,6 @@ impl Bug {
         Self::ReplaceAtOnce,
         Self::NoLateLeaf,
         Self::NoReserve,
+        Self::UnlockEarly,
     ];
 }

@@ -26,7 +26,8 @@
 //! that makes it must see what the change has stored: the change stores regions,
 //! then looks for leaves; the fault publishes the leaf, then looks at regions.
 //! Each has a full barrier in between ([`full_barrier`]), so one sees the other.
-//! A leaf is published locked, so a change that finds it waits for the commit.
+//! A leaf is published locked, so a change that finds it waits for the commit, and a
+//! fault that finds one which a REMAP has published has that barrier behind it.
 //!
 //! *Copies.* What a page has of a file is read with the leaf locked: read before,
 //! it could be older than a change that has emptied the slot meanwhile.
