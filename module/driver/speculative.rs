@@ -18,12 +18,9 @@ use super::{
     stats::Counter,
 };
 use crate::portable::{
-    fault::{Again, Cause, Need, Prepared},
+    fault::{Again, Cause, Need, Prepared, Tries},
     protection::Access,
 };
-
-/// How often a fault begins anew before it is given up.
-const TRIES: u32 = 3;
 
 impl From<Failure> for Cause {
     fn from(failure: Failure) -> Self {
@@ -39,7 +36,7 @@ pub(super) struct Speculative {
     kind: Kind,
     /// The generation of that region; 0 before.
     generation: u64,
-    tries: u32,
+    tries: Tries,
     /// For the coarser designs that this is compared with.
     seen: Seen,
 }
@@ -50,7 +47,7 @@ impl Speculative {
             sight: Sight::Slot,
             kind: Kind::Anon,
             generation: 0,
-            tries: 0,
+            tries: Tries::default(),
             seen: Seen::new(),
         }
     }
@@ -165,12 +162,7 @@ impl Way for Speculative {
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += 1;
-        match why {
-            _ if self.tries < TRIES => Ok(()),
-            Again::Detached => Err(Cause::Detached),
-            Again::Raced => Err(Cause::Raced),
-        }
+        self.tries.again(why)
     }
 
     fn leaving(&self) -> Cause {

@@ -184,6 +184,25 @@ pub enum Again {
     Raced,
 }
 
+/// How often a speculation has begun anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries(u32);
+
+impl Tries {
+    /// So often it is tried before it is given up.
+    const MOST: u32 = 3;
+
+    /// Once more, or the cause if that was the last. See [`Steps::again`].
+    pub fn again(&mut self, why: Again) -> Result<(), Cause> {
+        self.0 += 1;
+        match why {
+            _ if self.0 < Self::MOST => Ok(()),
+            Again::Detached => Err(Cause::Detached),
+            Again::Raced => Err(Cause::Raced),
+        }
+    }
+}
+
 /// Why nothing is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use faultline_portable_loom::{
     bug::Bug,
-    fault::{Again, Cause, Need, Prepared, Refusal, Slot, Steps},
+    fault::{Again, Cause, Need, Prepared, Refusal, Slot, Steps, Tries},
     sync::is_busted,
 };
 
@@ -17,9 +17,6 @@ use super::{
     table::Table,
     world::{position, Seen, World},
 };
-
-/// How often a fault begins anew before it is given up.
-const TRIES: u32 = 3;
 
 /// What a fault knows of the region.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +39,7 @@ pub(crate) struct Filling<'w> {
     /// What was seen of the region first, and last.
     first: Option<Seen>,
     last: Option<Region>,
-    tries: u32,
+    tries: Tries,
     is_installed: bool,
 }
 
@@ -65,7 +62,7 @@ impl<'w> Filling<'w> {
             way,
             first: None,
             last: None,
-            tries: 0,
+            tries: Tries::default(),
             is_installed: false,
         }
     }
@@ -177,12 +174,7 @@ impl Steps for Filling<'_> {
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += 1;
-        match why {
-            _ if self.tries < TRIES => Ok(()),
-            Again::Detached => Err(Cause::Detached),
-            Again::Raced => Err(Cause::Raced),
-        }
+        self.tries.again(why)
     }
 
     fn refused(&self, why: Refusal) -> Cause {
