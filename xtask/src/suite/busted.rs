@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 26] = [
+const BY_TEST: [(&str, &str); 27] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -46,6 +46,7 @@ const BY_TEST: [(&str, &str); 26] = [
         "skip_region",
         "region.change_waits_for_a_fault_in_its_region",
     ),
+    ("skip_file", "interleave.rewritten_file_overtakes_a_fault"),
     ("skip_zero", "fault.content_does_not_survive_unmap_and_map"),
     ("lose_move", "remap.move_takes_the_contents_along"),
     ("protect_discards", "protect.none_keeps_contents"),
