@@ -137,10 +137,6 @@ impl Way for Speculative {
                     let copied = blank.copy_of(from, valid).map_err(|_| Cause::NotCached)?;
                     *new = NewPage::Own(SpacePage::new(copied));
                 }
-                // It was the file's page, and its end there, when it was copied.
-                if self.look_again(target, None)? != valid {
-                    return Err(Cause::Stale);
-                }
             }
             (_, Some(NewPage::Cached(page))) if target.access == Access::Write => {
                 // The region keeps it from being truncated. A clean page that reads zero

@@ -29,8 +29,12 @@
 //! A leaf is published locked, so a change that finds it waits for the commit, and a
 //! fault that finds one which a REMAP has published has that barrier behind it.
 //!
-//! *Copies.* What a page has of a file is read with the leaf locked: read before,
-//! it could be older than a change that has emptied the slot meanwhile.
+//! *Copies.* What a page has of a file is read with the leaf locked, and once the
+//! page is found to be the file's: read before, it could be older than a change that
+//! has emptied the slot meanwhile. The file may lose the page during the copy. It is
+//! referenced, so it becomes no other page, and each byte of the copy is one that the
+//! file had when the leaf was locked, or has got since. read(2) and a fault under a
+//! lock look only before they copy, too.
 //!
 //! *Slots.* A change that leaves the region as it is (DONTNEED) marks the slots
 //! that it is about to empty when it passes the leaf. Nothing is installed from
