@@ -138,6 +138,14 @@ impl Leaf {
         self.present[word].load(Relaxed) & bit != 0
     }
 
+    /// The first and the last slot in `[from, to)` that are not empty: a hint, as
+    /// [`seems_present`](Self::seems_present).
+    fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let mut present = (from..to).filter(|&slot| self.seems_present(slot));
+        let first = present.next()?;
+        Some((first, present.last().unwrap_or(first)))
+    }
+
     /// The commit lock, unless the leaf is dead (`Ok(None)`), or `EINTR` when a
     /// fatal signal ends the wait. May sleep.
     pub(crate) fn lock_killable(&self) -> Result<Option<LockedLeaf<'_>>> {
@@ -256,9 +264,7 @@ impl LockedLeaf<'_> {
 
     /// The first and the last slot in `[from, to)` that are not empty.
     fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
-        let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
-        let first = present.next()?;
-        Some((first, present.last().unwrap_or(first)))
+        self.leaf.present_bounds(from, to)
     }
 }
 
