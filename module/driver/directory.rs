@@ -158,6 +158,14 @@ impl Leaf {
         self.zeroes.load(Relaxed)
     }
 
+    /// The first and the last slot in `[from, to)` that are not empty: a hint, as
+    /// [`seems_present`](Self::seems_present).
+    fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let mut present = (from..to).filter(|&slot| self.seems_present(slot));
+        let first = present.next()?;
+        Some((first, present.last().unwrap_or(first)))
+    }
+
     /// The commit lock, unless the leaf is dead (`Ok(None)`), or `EINTR` when a
     /// fatal signal ends the wait. May sleep.
     pub(crate) fn lock_killable(&self) -> Result<Option<LockedLeaf<'_>>> {
@@ -282,9 +290,7 @@ impl LockedLeaf<'_> {
 
     /// The first and the last slot in `[from, to)` that are not empty.
     fn present_bounds(&self, from: usize, to: usize) -> Option<(usize, usize)> {
-        let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
-        let first = present.next()?;
-        Some((first, present.last().unwrap_or(first)))
+        self.leaf.present_bounds(from, to)
     }
 }
 
@@ -446,7 +452,8 @@ impl Directory {
         locked: &mut LockedLeaf<'_>,
     ) {
         let is_empty = locked.present_bounds(0, LEAF_PAGES).is_none();
-        if is_empty && locked.slots.reserved == 0 && !locked.slots.dead {
+        let is_reserved = locked.slots.reserved != 0 && !Mistake::SkipReserve.is_made();
+        if is_empty && !is_reserved && !locked.slots.dead {
             locked.slots.dead = true;
             self.leaves.remove(index, leaf);
         }

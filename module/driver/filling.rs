@@ -170,6 +170,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn lock<'l>(&self, leaf: &'l RcuArc<Leaf>) -> Result<Option<LockedLeaf<'l>>, W::Error> {
+        Point::FaultFound.reach();
         Ok(leaf.lock_killable().map_err(|_| Failure::Killed)?)
     }
 

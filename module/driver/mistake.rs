@@ -26,12 +26,16 @@ pub(crate) enum Mistake {
     SkipLeaving,
     /// C2: changes do not lock regions under `region`.
     SkipRegion,
+    /// C4: what a file has lost is copied.
+    SkipFile,
     /// C4: fresh pages keep what was in them.
     SkipZero,
     /// C5: pages do not move with their regions.
     LoseMove,
     /// C5: pages that a fault adds during a move are lost.
     SkipLate,
+    /// C5: a leaf that gets pages of a move goes if it loses all others meanwhile.
+    SkipReserve,
     /// C5: PROTECT discards pages.
     ProtectDiscards,
     /// C6: a killed fault is to be made again.
@@ -85,9 +89,11 @@ impl Mistake {
             Self::SkipPending => c"skip_pending",
             Self::SkipLeaving => c"skip_leaving",
             Self::SkipRegion => c"skip_region",
+            Self::SkipFile => c"skip_file",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",
             Self::SkipLate => c"skip_late",
+            Self::SkipReserve => c"skip_reserve",
             Self::ProtectDiscards => c"protect_discards",
             Self::RetryKilled => c"retry_killed",
             Self::RetryAlways => c"retry_always",

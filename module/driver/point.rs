@@ -28,6 +28,8 @@ points! {
     FaultSnapshot = "fault_snapshot",
     /// It has its page ready.
     FaultPrepared = "fault_prepared",
+    /// A fault has found a leaf, which it has not locked.
+    FaultFound = "fault_found",
     /// A fault has published a leaf, which it has locked.
     FaultPublished = "fault_published",
     /// A speculative fault has validated; the leaf is locked.

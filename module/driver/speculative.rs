@@ -18,12 +18,9 @@ use super::{
     stats::Counter,
 };
 use crate::portable::{
-    fault::{Again, Cause, Fit, Need, Prepared},
+    fault::{Again, Cause, Fit, Need, Prepared, Tries},
     protection::Access,
 };
-
-/// How often a fault begins anew before it is given up.
-const TRIES: u32 = 3;
 
 impl From<Failure> for Cause {
     fn from(failure: Failure) -> Self {
@@ -50,7 +47,7 @@ pub(super) struct Speculative {
     kind: Kind,
     /// The generation of that region; 0 before.
     generation: u64,
-    tries: u32,
+    tries: Tries,
     guess: Guess,
     /// For the coarser designs that this is compared with.
     seen: Seen,
@@ -62,7 +59,7 @@ impl Speculative {
             sight: Sight::Slot,
             kind: Kind::Anon,
             generation: 0,
-            tries: 0,
+            tries: Tries::default(),
             guess: Guess::Possible,
             seen: Seen::new(),
         }
@@ -193,10 +190,6 @@ impl Way for Speculative {
                     let copied = blank.copy_of(from, valid).map_err(|_| Cause::NotCached)?;
                     *new = NewPage::Own(SpacePage::new(copied));
                 }
-                // It was the file's page, and its end there, when it was copied.
-                if self.look_again(target, None)? != valid {
-                    return Err(Cause::Stale);
-                }
             }
             (_, Some(NewPage::Cached(page))) if target.access == Access::Write => {
                 // The region keeps it from being truncated. A clean page that reads zero
@@ -218,12 +211,7 @@ impl Way for Speculative {
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += u32::from(why != Again::Misguessed);
-        match why {
-            _ if self.tries < TRIES => Ok(()),
-            Again::Detached => Err(Cause::Detached),
-            Again::Raced | Again::Misguessed => Err(Cause::Raced),
-        }
+        self.tries.again(why)
     }
 
     fn leaving(&self) -> Cause {

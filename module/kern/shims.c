@@ -285,6 +285,7 @@ void faultline_put_page(struct page *page)
 
 bool faultline_page_hwpoison(struct page *page)
 {
+	/* Pairs with nothing: where it breaks later, copy_mc_highpage() or the access fails. */
 	return PageHWPoison(page);
 }
 
@@ -424,6 +425,10 @@ struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index)
 	folio = filemap_get_folio(file->f_mapping, index);
 	if (IS_ERR(folio))
 		return NULL;
+	/*
+	 * Not locked. The barrier in it pairs with that in folio_mark_uptodate():
+	 * what is read of the page behind it is what it was filled with, or later.
+	 */
 	if (!folio_test_uptodate(folio)) {
 		folio_put(folio);
 		return NULL;
@@ -440,6 +445,7 @@ struct page *faultline_try_locked_page(struct file *file, pgoff_t index)
 	folio = __filemap_get_folio(file->f_mapping, index, FGP_LOCK | FGP_NOWAIT, 0);
 	if (IS_ERR(folio))
 		return NULL;
+	/* Locked, and still of the file: FGP_LOCK has looked. */
 	if (folio_test_uptodate(folio))
 		page = folio_file_page(folio, index);
 	folio_unlock(folio);
@@ -452,7 +458,14 @@ bool faultline_file_has_page(struct file *file, struct page *page, pgoff_t index
 {
 	struct folio *folio = page_folio(page);
 
-	/* Not folio_contains(), which is for folios that are locked. */
+	/*
+	 * Not folio_contains(), which is for folios that are locked. Nothing here
+	 * orders the load of the mapping with page_cache_delete(). The caller's
+	 * look-up of a region (mtree_load()) does if the page was lost before the
+	 * region was published, a leaf's lock if it was before a change passed the
+	 * leaf. A page that is lost later may be missed. The index stays when the
+	 * mapping is gone, and a folio that is referenced is not split.
+	 */
 	return READ_ONCE(folio->mapping) == file->f_mapping &&
 	       index - READ_ONCE(folio->index) < folio_nr_pages(folio) &&
 	       folio_file_page(folio, index) == page;
@@ -503,6 +516,7 @@ static struct folio *faultline_get_folio(struct address_space *mapping, pgoff_t 
 			return ERR_PTR(-ENOMEM);
 		error = filemap_add_folio(mapping, folio, mapping_align_index(mapping, index), gfp);
 	} else if (folio_test_uptodate(folio)) {
+		/* Not locked: as in faultline_find_uptodate_page(). */
 		*locked = false;
 	} else {
 		error = folio_lock_killable(folio);
@@ -527,6 +541,7 @@ static int faultline_read_folio(struct file *file, struct folio *folio)
 	error = file->f_mapping->a_ops->read_folio(file, folio);
 	if (!error)
 		error = folio_wait_locked_killable(folio);
+	/* Not locked any more: pairs as above; who has read it has unlocked it behind. */
 	if (!error && !folio_test_uptodate(folio))
 		error = -EIO;
 	/* Memory that the file system lacks may be lacking for ever. */

@@ -69,6 +69,10 @@ pub enum Bug {
     ReplaceAtOnce,
     /// A move has no place for a page that came when it had looked which there are.
     NoLateLeaf,
+    /// A leaf that a move is about to put a page into goes with its last page.
+    NoReserve,
+    /// A move unlocks a leaf that it publishes before others may look at regions.
+    UnlockEarly,
 }
 
 impl Bug {
@@ -92,7 +96,7 @@ impl Bug {
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they
     /// are in the steps of the models.
-    pub const OF_FAULTS: [Self; 17] = [
+    pub const OF_FAULTS: [Self; 19] = [
         Self::NoValidation,
         Self::InstallLeaving,
         Self::NoBarrierAtPublish,
@@ -110,5 +114,7 @@ impl Bug {
         Self::StoreLate,
         Self::ReplaceAtOnce,
         Self::NoLateLeaf,
+        Self::NoReserve,
+        Self::UnlockEarly,
     ];
 }

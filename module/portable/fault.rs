@@ -26,7 +26,8 @@
 //! that makes it must see what the change has stored: the change stores regions,
 //! then looks for leaves; the fault publishes the leaf, then looks at regions.
 //! Each has a full barrier in between ([`full_barrier`]), so one sees the other.
-//! A leaf is published locked, so a change that finds it waits for the commit.
+//! A leaf is published locked, so a change that finds it waits for the commit, and a
+//! fault that finds one which a REMAP has published has that barrier behind it.
 //!
 //! *Guesses.* As what is seen before the leaf is locked decides nothing, it need not
 //! be seen. A leaf knows what it was filled with last; a fault that finds its slot
@@ -35,8 +36,12 @@
 //! does if the page is not to be had at once: a wrong guess must not cost more than
 //! time. Behind a fault that has failed nothing is guessed until a slot is filled.
 //!
-//! *Copies.* What a page has of a file is read with the leaf locked: read before,
-//! it could be older than a change that has emptied the slot meanwhile.
+//! *Copies.* What a page has of a file is read with the leaf locked, and once the
+//! page is found to be the file's: read before, it could be older than a change that
+//! has emptied the slot meanwhile. The file may lose the page during the copy. It is
+//! referenced, so it becomes no other page, and each byte of the copy is one that the
+//! file had when the leaf was locked, or has got since. read(2) and a fault under a
+//! lock look only before they copy, too.
 //!
 //! *Slots.* A change that leaves the region as it is (DONTNEED) marks the slots
 //! that it is about to empty when it passes the leaf. Nothing is installed from
@@ -205,6 +210,27 @@ pub enum Again {
     Raced,
     /// A guess was wrong, for the first time.
     Misguessed,
+}
+
+/// How often a speculation has begun anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries(u32);
+
+impl Tries {
+    /// So often it is tried before it is given up.
+    const MOST: u32 = 3;
+
+    /// Once more, or the cause if that was the last. See [`Steps::again`].
+    pub fn again(&mut self, why: Again) -> Result<(), Cause> {
+        let cause = match why {
+            // Not twice.
+            Again::Misguessed => return Ok(()),
+            Again::Detached => Cause::Detached,
+            Again::Raced => Cause::Raced,
+        };
+        self.0 += 1;
+        (self.0 < Self::MOST).then_some(()).ok_or(cause)
+    }
 }
 
 /// Why nothing is installed.

@@ -57,10 +57,8 @@ impl<Z: FnMut(u64, u64)> Emptying for LeafEmptying<'_, Z> {
     fn pass(&mut self) -> Option<(usize, usize)> {
         let (from, to) = self.slots;
         if Mistake::ZapBeforePass.is_made() {
-            let mut present = (from..to).filter(|&slot| self.leaf.seems_present(slot));
-            if let Some(first) = present.next() {
-                let last = present.last().unwrap_or(first);
-                self.zap_slots(&(first, last));
+            if let Some(bounds) = self.leaf.present_bounds(from, to) {
+                self.zap_slots(&bounds);
             }
             Point::LeafZapped.reach();
         }

@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 25] = [
+const BY_TEST: [(&str, &str); 27] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -39,9 +39,14 @@ const BY_TEST: [(&str, &str); 25] = [
     ("skip_leaving", "interleave.fault_meets_a_discard"),
     ("skip_late", "interleave.fault_during_a_move_is_moved_along"),
     (
+        "skip_reserve",
+        "interleave.leaf_stays_for_what_moves_into_it",
+    ),
+    (
         "skip_region",
         "region.change_waits_for_a_fault_in_its_region",
     ),
+    ("skip_file", "interleave.rewritten_file_overtakes_a_fault"),
     ("skip_zero", "fault.content_does_not_survive_unmap_and_map"),
     ("lose_move", "remap.move_takes_the_contents_along"),
     ("protect_discards", "protect.none_keeps_contents"),

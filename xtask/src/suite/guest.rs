@@ -85,6 +85,10 @@ fn run_stage(suite: &mut Suite<'_>, stage: &Stage) -> Result<()> {
         Ok(None) => {}
         Err(error) => {
             crate::signal::check()?;
+            // Under a name that nobody asked for it would not be seen.
+            if !suite.wants(&quiet) {
+                return Err(error);
+            }
             suite.record(&quiet, Status::Fail(format!("{error:#}")), None);
         }
     }

@@ -9,7 +9,7 @@ use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
 use crate::selftest::files;
 use crate::selftest::overlap::{EARLY, LATE, meet, overtake, pass};
 use crate::selftest::runner::{Needs, Test, tests};
-use crate::selftest::state::{Arena, BASE, PAGE, window};
+use crate::selftest::state::{Arena, BASE, PAGE, bytes, window};
 use crate::{Advice, Policy, Prot};
 
 pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "interleave":
@@ -157,9 +157,10 @@ fn discard_overtakes_a_fault() -> Outcome {
     )
 }
 
-/// A copy that was made before DONTNEED is not what is there behind it.
+/// A copy of what the file had before DONTNEED is not what is there behind it, be it
+/// in the same page of the file or in another.
 fn rewritten_file_overtakes_a_fault() -> Outcome {
-    for point in EARLY {
+    for (point, shrunk) in EARLY.into_iter().flat_map(|at| [(at, 4), (at, 0)]) {
         let file = files::Scratch::stamped(4, 10)?;
         let arena = Arena::backed(4, RW, files::private(&file.file, 0))?;
         arena.space.set_policy(Policy::SPF_RANGE)?;
@@ -167,6 +168,7 @@ fn rewritten_file_overtakes_a_fault() -> Outcome {
             point,
             || arena.window.load(PAGE),
             || {
+                file.file.set_len(bytes(shrunk))?;
                 files::stamp(&file.file, 0, 4, 20)?;
                 Ok(arena.advise(0, 4, Advice::DontNeed)?)
             },

@@ -15,6 +15,7 @@ mod freeze;
 mod gup;
 mod holds;
 mod interleave;
+mod interleave_leaf;
 mod lifetime;
 mod limit_exact;
 mod limit_regions;
@@ -95,7 +96,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[signal::TESTS, signal::WITH_HOOKS],
         &[policy::TESTS, policy::WITH_HOOKS, policy::WITH_PARAMETERS],
         &[speculation::TESTS],
-        &[interleave::WITH_HOOKS],
+        &[interleave::WITH_HOOKS, interleave_leaf::WITH_HOOKS],
         &[purity::WITH_HOOKS],
         &[region::TESTS, region::WITH_HOOKS],
         &[retry::TESTS, retry::WITH_HOOKS],

@@ -60,11 +60,11 @@ impl Trace {
 }
 
 /// What a trace has of the module's events.
-struct Events(Vec<String>);
+pub(super) struct Events(Vec<String>);
 
 impl Events {
     /// Those while `run` runs.
-    fn of(run: impl FnOnce() -> Outcome) -> Result<Events, Stop> {
+    pub(super) fn of(run: impl FnOnce() -> Outcome) -> Result<Events, Stop> {
         let trace = Trace::new()?;
         trace.switch("faultline", true)?;
         run()?;
@@ -87,7 +87,7 @@ impl Events {
 
     /// There must be exactly one of `event` that has all of `fields`.
     #[track_caller]
-    fn must_have(&self, event: &str, fields: &str) -> Outcome {
+    pub(super) fn must_have(&self, event: &str, fields: &str) -> Outcome {
         self.must_be(1, event, fields)
     }
 
@@ -105,7 +105,7 @@ impl Events {
 }
 
 /// Page `page` of an arena, as events name it.
-fn number(page: usize) -> u64 {
+pub(super) fn number(page: usize) -> u64 {
     BASE / PAGE as u64 + page as u64
 }
 

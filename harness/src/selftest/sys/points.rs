@@ -32,11 +32,16 @@ impl Stopping {
 
     /// Waits until somebody has stopped there.
     pub(crate) fn wait(&self) -> Outcome {
+        self.wait_for(1)
+    }
+
+    /// Waits until so many have stopped there, or one so often.
+    pub(crate) fn wait_for(&self, stops: u64) -> Outcome {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             let now = counts();
             let count = now.iter().find(|count| count.point == self.point);
-            if count.is_some_and(|count| count.slept > self.before) {
+            if count.is_some_and(|count| count.slept >= self.before + stops) {
                 return Ok(());
             }
             std::thread::yield_now();

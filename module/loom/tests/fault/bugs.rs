@@ -26,6 +26,8 @@ fn model_of(bug: Bug) -> fn() {
         Bug::StoreLate => protect::an_upgrade,
         Bug::ReplaceAtOnce => replace::a_fault_on_a_page_that_is_there,
         Bug::NoLateLeaf => moving::a_fault_that_fills_the_slot,
+        Bug::NoReserve => moving::a_change_that_empties_the_leaf_where_the_page_goes,
+        Bug::UnlockEarly => moving::a_fault_beside_a_change_in_the_leaf_where_the_page_goes,
         other => unreachable!("{other:?} is none of faults"),
     }
 }

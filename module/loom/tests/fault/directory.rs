@@ -5,8 +5,9 @@
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use faultline_portable_loom::{
+    bug::Bug,
     fault,
-    sync::{Acquire, AtomicWord, Relaxed, Release},
+    sync::{is_busted, Acquire, AtomicWord, Relaxed, Release},
 };
 
 use super::{
@@ -80,8 +81,21 @@ impl Directory {
         }
     }
 
+    /// The leaf at `index`, made if there is none.
     pub(crate) fn make_leaf(&self, index: usize) -> Rc<Leaf> {
-        self.get_or_insert(index, &Rc::new(Leaf::new()))
+        loop {
+            if let Some(leaf) = self.leaf(index) {
+                return leaf;
+            }
+            let leaf = Rc::new(Leaf::new());
+            let is_there = self.publish_locked(index, &leaf).map(|locked| {
+                let _locked = (!is_busted(Bug::UnlockEarly)).then_some(locked);
+                fault::behind_publish();
+            });
+            if is_there.is_some() {
+                return leaf;
+            }
+        }
     }
 
     /// None if there is a leaf already.

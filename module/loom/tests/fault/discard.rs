@@ -5,11 +5,11 @@
 use super::{
     model::{Model, EMPTY, FULL, READ, WRITTEN},
     region::Access,
+    world::Start,
 };
 
-#[test]
-pub(crate) fn a_fault_on_a_page_that_is_there() {
-    Model::of([FULL]).explore(|space| {
+fn a_write_to_a_page_that_begins_as(start: Start) {
+    Model::of([start]).explore(|space| {
         let change = space.spawn(|space| {
             space.discard(0..1);
             space.must_have_lost_first(0);
@@ -17,6 +17,11 @@ pub(crate) fn a_fault_on_a_page_that_is_there() {
         let _ = space.access(0, Access::Write);
         change.join();
     });
+}
+
+#[test]
+pub(crate) fn a_fault_on_a_page_that_is_there() {
+    a_write_to_a_page_that_begins_as(FULL);
 }
 
 /// What is put into the slot behind the change stays.
@@ -40,27 +45,13 @@ fn a_fault_that_makes_the_leaf() {
 
 #[test]
 pub(crate) fn a_write_to_a_page_that_is_mapped() {
-    Model::of([WRITTEN]).explore(|space| {
-        let change = space.spawn(|space| {
-            space.discard(0..1);
-            space.must_have_lost_first(0);
-        });
-        let _ = space.access(0, Access::Write);
-        change.join();
-    });
+    a_write_to_a_page_that_begins_as(WRITTEN);
 }
 
 /// An entry is read-only, and to become writable.
 #[test]
 fn an_upgrade() {
-    Model::of([READ]).explore(|space| {
-        let change = space.spawn(|space| {
-            space.discard(0..1);
-            space.must_have_lost_first(0);
-        });
-        let _ = space.access(0, Access::Write);
-        change.join();
-    });
+    a_write_to_a_page_that_begins_as(READ);
 }
 
 /// The slot lies between others that are emptied. Its entry may go, but not the

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use faultline_portable_loom::{
     bug::Bug,
-    fault::{Again, Cause, Fit, Need, Prepared, Refusal, Slot, Steps},
+    fault::{Again, Cause, Fit, Need, Prepared, Refusal, Slot, Steps, Tries},
     sync::is_busted,
 };
 
@@ -17,9 +17,6 @@ use super::{
     table::Table,
     world::{position, Seen, World},
 };
-
-/// How often a fault begins anew before it is given up.
-const TRIES: u32 = 3;
 
 /// What a fault knows of the region.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +48,7 @@ pub(crate) struct Filling<'w> {
     first: Option<Seen>,
     last: Option<Region>,
     guess: Guess,
-    tries: u32,
+    tries: Tries,
     is_installed: bool,
 }
 
@@ -75,7 +72,7 @@ impl<'w> Filling<'w> {
             first: None,
             last: None,
             guess: Guess::Possible,
-            tries: 0,
+            tries: Tries::default(),
             is_installed: false,
         }
     }
@@ -208,12 +205,7 @@ impl Steps for Filling<'_> {
     }
 
     fn again(&mut self, why: Again) -> Result<(), Cause> {
-        self.tries += u32::from(why != Again::Misguessed);
-        match why {
-            _ if self.tries < TRIES => Ok(()),
-            Again::Detached => Err(Cause::Detached),
-            Again::Raced | Again::Misguessed => Err(Cause::Raced),
-        }
+        self.tries.again(why)
     }
 
     fn refused(&self, why: Refusal) -> Cause {

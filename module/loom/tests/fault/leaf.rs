@@ -175,7 +175,8 @@ impl LockedLeaf<'_> {
     /// that was so.
     pub(crate) fn die_if_empty(&mut self) -> bool {
         let is_empty = self.leaf.present.load(Relaxed) == 0;
-        let dies = is_empty && self.look(|slots| slots.reserved == 0 && !slots.dead);
+        let is_free = |slots: &Slots| slots.reserved == 0 || is_busted(Bug::NoReserve);
+        let dies = is_empty && self.look(|slots| is_free(slots) && !slots.dead);
         if dies {
             self.change(|slots| slots.dead = true);
         }

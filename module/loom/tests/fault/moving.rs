@@ -70,6 +70,34 @@ fn a_fault_where_the_page_goes_in_another_leaf() {
     }
 }
 
+/// The page finds its leaf there, although that has lost all others meanwhile.
+#[test]
+pub(crate) fn a_change_that_empties_the_leaf_where_the_page_goes() {
+    const TO: usize = LEAF_PAGES;
+    Model::of([FULL, HOLE, HOLE, HOLE, FULL]).explore(|space| {
+        let change = space.spawn(|space| space.move_page(0, TO));
+        space.unmap(TO + 1..TO + 2);
+        change.join();
+        space.must_have_kept_first(0, TO);
+    });
+}
+
+/// The change passes over the leaf, which is not there yet. A fault that finds it sees
+/// what the change has stored.
+#[test]
+pub(crate) fn a_fault_beside_a_change_in_the_leaf_where_the_page_goes() {
+    const TO: usize = LEAF_PAGES;
+    let start = Model::of([FULL, HOLE, HOLE, HOLE, EMPTY]);
+    start.bounded().explore(|space| {
+        let first = space.spawn(|space| space.move_page(0, TO));
+        let second = space.spawn(|space| space.unmap(TO + 1..TO + 2));
+        let _ = space.access(TO + 1, Access::Write);
+        first.join();
+        second.join();
+        space.must_have_kept_first(0, TO);
+    });
+}
+
 /// What is written beside a change is not lost, if the change keeps the pages.
 #[test]
 pub(crate) fn a_fault_that_fills_the_slot() {
