@@ -79,7 +79,7 @@ pub(super) trait Way {
     /// The page may be installed, as far as it is known: whether it is to be.
     fn admit(&self, target: &Target<'_>) -> Result<(), Self::Error>;
     /// See [`Steps::again`].
-    fn again(&mut self, why: Again) -> Result<(), Self::Error>;
+    fn again(&mut self, target: &Target<'_>, why: Again) -> Result<(), Self::Error>;
     /// The slot is about to be emptied.
     fn leaving(&self) -> Self::Error;
 }
@@ -212,7 +212,7 @@ impl<W: Way, M: FnMut(&PageRef) -> Result<(), Failure>> Steps for Filling<'_, W,
     }
 
     fn again(&mut self, why: Again) -> Result<(), W::Error> {
-        self.way.again(why)
+        self.way.again(&self.target, why)
     }
 
     fn refused(&self, why: Refusal) -> W::Error {

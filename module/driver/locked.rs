@@ -60,7 +60,7 @@ impl Way for Locked<'_> {
         Ok(())
     }
 
-    fn again(&mut self, _: Again) -> Result<(), Failure> {
+    fn again(&mut self, _: &Target<'_>, _: Again) -> Result<(), Failure> {
         Ok(())
     }
 

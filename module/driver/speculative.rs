@@ -14,7 +14,7 @@ use super::{
     mistake::Mistake,
     point::Point,
     precision::Seen,
-    region::Attributes,
+    region::{Attributes, Region},
     stats::Counter,
 };
 use crate::portable::{
@@ -73,11 +73,11 @@ impl Speculative {
 
 impl Speculative {
     /// Whether it was given up for nothing: its leaf was removed, by changes of other
-    /// pages as it seems, as the region has stayed, or was never looked at.
+    /// pages as it seems, as the region has stayed.
     pub(super) fn was_aborted_falsely(&self, target: &Target<'_>, cause: Cause) -> bool {
         let is_there = || {
             target.space.regions.at(target.page as u64, |region| {
-                [0, region.generation].contains(&self.generation)
+                region.generation == self.generation
                     && region.attributes.check(target.access).is_ok()
             })
         };
@@ -210,7 +210,12 @@ impl Way for Speculative {
         Err(Cause::Stale)
     }
 
-    fn again(&mut self, why: Again) -> Result<(), Cause> {
+    fn again(&mut self, target: &Target<'_>, why: Again) -> Result<(), Cause> {
+        if self.generation == 0 {
+            // It has guessed: from now on it is known whether the region stays.
+            let region = |region: &Region| region.generation;
+            self.generation = target.space.regions.at(target.page as u64, region).unwrap_or(0);
+        }
         self.tries.again(why)
     }
 
