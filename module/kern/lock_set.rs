@@ -43,6 +43,7 @@ use kernel::{
 
 use super::{
     bindings,
+    lockdep::Lockdep,
     rcu_maple::{RcuMaple, Value},
     sync::{sleep_until, Sleep},
 };
@@ -88,7 +89,7 @@ impl Drop for MemberLock {
 ///
 /// # Invariants
 ///
-/// `map` and `writer` are initialised.
+/// `writer` is initialised.
 #[pin_data]
 pub(crate) struct LockSet {
     /// Odd while a change is under way. Of 64 bits, so that none comes twice.
@@ -97,7 +98,7 @@ pub(crate) struct LockSet {
     #[pin]
     writer: Opaque<c::rcuwait>,
     #[pin]
-    map: Opaque<c::lockdep_map>,
+    lockdep: Lockdep,
 }
 
 // SAFETY: May be used from any task.
@@ -117,10 +118,7 @@ impl LockSet {
             // INVARIANT: Initialised here.
             // SAFETY: `slot` is valid for writing.
             writer <- Opaque::ffi_init(|slot| unsafe { bindings::faultline_rcuwait_init(slot) }),
-            // SAFETY: `slot` is valid for writing; `name` and `key` are static.
-            map <- Opaque::ffi_init(|slot| unsafe {
-                bindings::faultline_lockdep_init_map(slot, name.as_char_ptr(), key.as_ptr())
-            }),
+            lockdep <- Lockdep::new(name, key),
         })
     }
 
@@ -159,27 +157,27 @@ impl LockSet {
     }
 
     fn drain(&self, lock: &MemberLock, number: u64, sleep: Sleep) -> Result {
-        self.lockdep_acquire();
+        self.lockdep.acquire(true);
         // Pairs with the release of the last reader.
         let drained = match lock.readers.fetch_add(DRAINING, Acquire) {
             0 => true,
             _ => self.wait(lock, sleep),
         };
         if drained {
+            self.lockdep.acquired();
             // Relaxed: released by the next line.
             lock.number.store(number, Relaxed);
         }
         // Pairs with the acquire in `try_read`.
         lock.readers.fetch_sub(DRAINING, Release);
-        self.lockdep_release();
+        self.lockdep.release();
         drained.then_some(()).ok_or(EINTR)
     }
 
     /// Waits until the lock has no reader. Returns false if a fatal signal came first.
     #[cold]
     fn wait(&self, lock: &MemberLock, sleep: Sleep) -> bool {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_contention_begin(self.map.get(), true) };
+        self.lockdep.contention_begin(true);
         // SAFETY: By the type invariants; changes exclude each other.
         unsafe { bindings::faultline_prepare_to_rcuwait(self.writer.get()) };
         // The barrier in `sleep_until` pairs with the one in `rcuwait_wake_up()`: we see the
@@ -187,8 +185,7 @@ impl LockSet {
         let drained = sleep_until(sleep, || lock.readers.load(Acquire) == DRAINING);
         // SAFETY: By the type invariants, and this task waits no more.
         unsafe { c::finish_rcuwait(self.writer.get()) };
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_contention_end(self.map.get(), drained) };
+        self.lockdep.contention_end(drained);
         drained
     }
 
@@ -198,33 +195,12 @@ impl LockSet {
     ///
     /// The caller has counted it in, and does not use the object any more.
     unsafe fn unlock(&self, lock: NonNull<MemberLock>) {
-        self.lockdep_release();
+        self.lockdep.release();
         // SAFETY: By the safety requirements it is there until this is done.
         let readers = unsafe { lock.as_ref() }.readers.fetch_sub(1, Release) - 1;
         if readers == DRAINING {
             // SAFETY: By the type invariants. The set is not gone with the object.
             unsafe { c::rcuwait_wake_up(self.writer.get()) };
-        }
-    }
-
-    fn lockdep_acquire(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants.
-            unsafe { bindings::faultline_lockdep_acquire(self.map.get(), true) }
-        }
-    }
-
-    fn lockdep_try_acquired(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants.
-            unsafe { bindings::faultline_lockdep_try_acquired(self.map.get(), false) }
-        }
-    }
-
-    fn lockdep_release(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants, and this task has acquired it.
-            unsafe { bindings::faultline_lockdep_release(self.map.get()) }
         }
     }
 }
@@ -271,7 +247,7 @@ impl<T: Member + Value> RcuMaple<T> {
             let object = self.get(index, &rcu)?;
             let lock = object.lock();
             let readers = lock.readers.fetch_add(1, Acquire);
-            set.lockdep_try_acquired();
+            set.lockdep.try_acquired(false);
             // INVARIANT: Just counted in. An object of the tree is in an `RcuArc`, so it is
             // pinned, and so is its lock: nobody has it mutably before it is dropped.
             let held = ReadGuard {
