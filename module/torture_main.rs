@@ -9,6 +9,7 @@ mod kern {
 
     pub(crate) mod bindings;
     pub(crate) mod kthread;
+    mod lockdep;
     #[allow(dead_code)] // The driver uses the rest.
     pub(crate) mod range_lock;
     pub(crate) mod sync;

@@ -18,11 +18,7 @@ use super::{
     precision::Count,
 };
 use crate::{
-    kern::{
-        lock_set::{Member, MemberLock},
-        rcu_arc::RcuArc,
-        rcu_maple::Value,
-    },
+    kern::{lock_set::Member, rcu_arc::RcuArc, rcu_maple::Value},
     portable::{
         fault::Cause,
         protection::{Access, Protection},
@@ -95,30 +91,30 @@ pub(crate) struct Region {
     pub(crate) attributes: Attributes,
     /// Never used twice while the module is loaded.
     pub(crate) generation: u64,
-    /// Used by one policy only: see `SpaceLock`.
-    lock: MemberLock,
     /// Stores that have overwritten a part of it.
     pub(crate) changes: Count,
     _live: Live<{ live::REGION }>,
 }
 
+/// A reference to a region. Its lock is used by one policy only: see `SpaceLock`.
+pub(crate) type RegionRef = RcuArc<Member<Region>>;
+
 // With what `RcuArc` adds, it stays below 256 bytes.
-const _: () = assert!(core::mem::size_of::<Region>() < 256 - 32);
+const _: () = assert!(core::mem::size_of::<Member<Region>>() < 256 - 32);
 
 static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
 
 impl Region {
     /// A new region. May sleep; charged to the memory cgroup.
-    pub(crate) fn new(attributes: Attributes) -> Result<RcuArc<Self>> {
+    pub(crate) fn new(attributes: Attributes) -> Result<RegionRef> {
         let region = Self {
             attributes,
             // Relaxed: only that no two are equal matters.
             generation: NEXT_GENERATION.fetch_add(1, Relaxed),
-            lock: MemberLock::new(),
             changes: Count::new(),
             _live: Live::new(),
         };
-        Ok(RcuArc::new(region, GFP_KERNEL_ACCOUNT)?)
+        Ok(RcuArc::new(Member::new(region), GFP_KERNEL_ACCOUNT)?)
     }
 }
 
@@ -129,11 +125,5 @@ impl Value for Region {
         (one.pending || other.pending)
             && one.protection == other.protection
             && one.backing == other.backing
-    }
-}
-
-impl Member for Region {
-    fn lock(&self) -> &MemberLock {
-        &self.lock
     }
 }

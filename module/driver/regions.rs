@@ -22,12 +22,11 @@ use kernel::{
 use self::room::Room;
 use super::{
     mistake::Mistake,
-    region::{Attributes, Region},
+    region::{Attributes, Region, RegionRef},
 };
 use crate::{
     kern::{
         lock_set::{Change, LockSet, Member, ReadGuard},
-        rcu_arc::RcuArc,
         rcu_maple::{
             Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, Value,
         },
@@ -43,7 +42,7 @@ use crate::{
 #[pin_data]
 pub(crate) struct Regions {
     #[pin]
-    tree: RcuMaple<Region>,
+    tree: RcuMaple<Member<Region>>,
     /// What the locks of single regions have in common.
     #[pin]
     locks: LockSet,
@@ -60,7 +59,7 @@ pub(crate) struct Progress<'a> {
     /// The regions that stood where it has stored something. They are to be taken
     /// out before the next store, but kept until their pages have been taken out
     /// of every window.
-    pub(crate) removed: Removed<Region>,
+    pub(crate) removed: Removed<Member<Region>>,
 }
 
 /// A place that has a pending region.
@@ -141,7 +140,7 @@ impl Regions {
                 let found = self.tree.lock().find_object(first, last);
                 rest = match found {
                     Some((last, region)) => {
-                        self.locks.write(region.lock(), Sleep::Killable)?;
+                        self.locks.write(&region, Sleep::Killable)?;
                         range.above(last as u64 + 1)
                     }
                     None => None,
@@ -178,7 +177,9 @@ impl Regions {
     /// What `show` makes of the region of `page`.
     pub(crate) fn at<R>(&self, page: u64, show: impl FnOnce(&Region) -> R) -> Option<R> {
         let rcu = rcu::read_lock();
-        self.tree.get(page as usize, &rcu).map(show)
+        self.tree
+            .get(page as usize, &rcu)
+            .map(|region| show(region))
     }
 
     /// What `show` makes of the first region that overlaps `range`. With the tree
@@ -269,7 +270,7 @@ impl Regions {
     pub(crate) fn insert(
         &self,
         range: Interval,
-        new: &RcuArc<Region>,
+        new: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result<bool> {
         let end = self.attempt(range, progress, |tree, allowance, removed| {
@@ -290,7 +291,8 @@ impl Regions {
     pub(crate) fn remove(&self, range: Interval, progress: &mut Progress<'_>) -> Result<u64> {
         let whole = indices(range);
         let end = self.attempt(range, progress, |tree, allowance, removed| {
-            let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
+            let join =
+                |_: Option<Entry<'_, Member<Region>>>, _: Option<Entry<'_, Member<Region>>>| whole;
             tree.store(whole, None, join, allowance, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
@@ -303,7 +305,7 @@ impl Regions {
     pub(crate) fn replace(
         &self,
         run: Interval,
-        new: &RcuArc<Region>,
+        new: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
         let end = self.attempt(run, progress, |tree, allowance, removed| {
@@ -318,13 +320,14 @@ impl Regions {
     pub(crate) fn prepare_to_replace(
         &self,
         run: Interval,
-        pending: &RcuArc<Region>,
+        pending: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result<Prepared> {
         let whole = indices(run);
         let end = self.attempt(run, progress, |tree, allowance, removed| {
-            self.locks.write_new(pending.lock());
-            let join = |_: Option<Entry<'_, Region>>, _: Option<Entry<'_, Region>>| whole;
+            self.locks.write_new(pending);
+            let join =
+                |_: Option<Entry<'_, Member<Region>>>, _: Option<Entry<'_, Member<Region>>>| whole;
             tree.store(whole, Some(pending), join, allowance, removed)
                 .map(Some)
         });
@@ -340,7 +343,7 @@ impl Regions {
     pub(crate) fn settle(
         &self,
         prepared: &Prepared,
-        new: &RcuArc<Region>,
+        new: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result {
         let Prepared { part, run } = *prepared;
@@ -364,9 +367,9 @@ impl Regions {
         range: Interval,
         progress: &mut Progress<'_>,
         mut store: impl FnMut(
-            &mut Locked<'_, Region>,
+            &mut Locked<'_, Member<Region>>,
             Allowance,
-            &mut Removed<Region>,
+            &mut Removed<Member<Region>>,
         ) -> Result<Option<Stored>, StoreError>,
     ) -> Result<Option<u64>> {
         let last = if progress.room.has_begun() {
@@ -392,7 +395,7 @@ impl Regions {
                 Err(StoreError::Full) => return Err(ENOMEM),
                 Err(StoreError::NoMemory) => drop(tree),
             }
-            RcuMaple::<Region>::get_memory();
+            RcuMaple::<Member<Region>>::get_memory();
         }
         Err(ENOMEM)
     }
@@ -400,14 +403,15 @@ impl Regions {
     /// Stores `new` in `run`, and as far as its like reaches beside it.
     fn store(
         &self,
-        tree: &mut Locked<'_, Region>,
+        tree: &mut Locked<'_, Member<Region>>,
         run: Interval,
-        new: &RcuArc<Region>,
+        new: &RegionRef,
         allowance: Allowance,
-        removed: &mut Removed<Region>,
+        removed: &mut Removed<Member<Region>>,
     ) -> Result<Stored, StoreError> {
-        self.locks.write_new(new.lock());
-        let join = |below: Option<Entry<'_, Region>>, above: Option<Entry<'_, Region>>| {
+        self.locks.write_new(new);
+        let join = |below: Option<Entry<'_, Member<Region>>>,
+                    above: Option<Entry<'_, Member<Region>>>| {
             let [low, high] = [&below, &above].map(|entry| {
                 let entry = entry.as_ref()?;
                 Some(piece(interval(entry), entry.value))
@@ -420,7 +424,7 @@ impl Regions {
                 if joined.intersect(interval(&entry)).is_some() {
                     // What is in the run is locked already. Cannot be killed, as in
                     // vma_merge(): readers that sleep on a file unlock first, if they may.
-                    let _ = self.locks.write(entry.value.lock(), Sleep::Uninterruptible);
+                    let _ = self.locks.write(entry.value, Sleep::Uninterruptible);
                 }
             }
             indices(joined)
@@ -430,10 +434,10 @@ impl Regions {
 }
 
 /// The interval that the region of `entry` will have when none is pending.
-fn whole(tree: &Locked<'_, Region>, entry: &Entry<'_, Region>) -> Interval {
+fn whole(tree: &Locked<'_, Member<Region>>, entry: &Entry<'_, Member<Region>>) -> Interval {
     let mut whole = interval(entry);
     if tree.has_twins() {
-        let beside = |page: Option<u64>, edge: &Region| {
+        let beside = |page: Option<u64>, edge: &Member<Region>| {
             let beside = tree.find(page? as usize, page? as usize)?;
             beside.value.is_one_with(edge).then_some(beside)
         };

@@ -13,6 +13,7 @@ pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;
 pub(crate) mod lock_set;
+mod lockdep;
 mod memfd;
 mod module_pin;
 pub(crate) mod mutex;

@@ -11,16 +11,15 @@ use core::{convert::Infallible, mem::ManuallyDrop, pin::Pin};
 
 use kernel::{
     alloc::KVBox,
-    bindings as c,
     prelude::*,
     str::CStr,
     sync::LockClassKey,
     task::might_sleep,
     time::{Delta, Instant, Monotonic},
-    types::{NotThreadSafe, Opaque},
+    types::NotThreadSafe,
 };
 
-use super::{bindings, trace};
+use super::{lockdep::Lockdep, trace};
 use crate::portable::{
     interval::Interval,
     range_lock::{self, Queued},
@@ -109,21 +108,12 @@ pub(crate) struct Waited {
 }
 
 /// A reader/writer lock over intervals of pages.
-///
-/// # Invariants
-///
-/// `map` is initialised.
 #[pin_data]
 pub(crate) struct RangeLock {
     #[pin]
-    map: Opaque<c::lockdep_map>,
+    lockdep: Lockdep,
     lock: KVBox<Portable>,
 }
-
-// SAFETY: A lock may be used from any task.
-unsafe impl Send for RangeLock {}
-// SAFETY: That is what it is for.
-unsafe impl Sync for RangeLock {}
 
 impl RangeLock {
     /// A hash of `seed` and of all that it has, on its own lines in memory.
@@ -139,11 +129,7 @@ impl RangeLock {
         key: Pin<&'static LockClassKey>,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // INVARIANT: Initialised here.
-            // SAFETY: `slot` is valid for writing; `name` and `key` are static.
-            map <- Opaque::ffi_init(|slot| unsafe {
-                bindings::faultline_lockdep_init_map(slot, name.as_char_ptr(), key.as_ptr())
-            }),
+            lockdep <- Lockdep::new(name, key),
             lock: KVBox::init(Portable::init_zeroed(), GFP_KERNEL_ACCOUNT)?,
         })
     }
@@ -201,7 +187,7 @@ impl RangeLock {
         self.start::<Write>(&pages);
         let Some(queued) = request.queue_write_behind_readers(pages.ranges) else {
             self.trace_returned::<Write>(&pages, false);
-            self.lockdep_release();
+            self.lockdep.release();
             return Ok(None);
         };
         self.finish_killable(pages, queued).map(Some)
@@ -210,7 +196,7 @@ impl RangeLock {
     fn start<M: Mode>(&self, pages: &Pages) {
         might_sleep();
         self.trace_start::<M>(pages);
-        self.lockdep_acquire::<M>();
+        self.lockdep.acquire(M::WRITE);
     }
 
     fn finish_killable<'r, 'l, M: Mode>(
@@ -229,9 +215,9 @@ impl RangeLock {
         wait: impl FnOnce(InLine<'r, 'l, M>) -> Result<Held<'r, 'l, M>, E>,
     ) -> Result<Guard<'r, 'l, M>, E> {
         let result = if queued.must_wait() {
-            self.contention_begin(M::WRITE);
+            self.lockdep.contention_begin(M::WRITE);
             let result = wait(queued);
-            self.contention_end(result.is_ok());
+            self.lockdep.contention_end(result.is_ok());
             result
         } else {
             Ok(queued.wait())
@@ -239,11 +225,11 @@ impl RangeLock {
         self.trace_returned::<M>(&pages, result.is_ok());
         match result {
             Ok(held) => {
-                self.lockdep_acquired();
+                self.lockdep.acquired();
                 Ok(Guard::new(self, held, pages))
             }
             Err(error) => {
-                self.lockdep_release();
+                self.lockdep.release();
                 Err(error)
             }
         }
@@ -251,7 +237,7 @@ impl RangeLock {
 
     /// What tells this lock from others in traces.
     pub(crate) fn address(&self) -> usize {
-        self.map.get() as usize
+        self.lockdep.address()
     }
 
     fn trace_start<M: Mode>(&self, pages: &Pages) {
@@ -264,53 +250,6 @@ impl RangeLock {
         for range in pages.left() {
             let (start, end) = (range.start(), range.end());
             trace::range_acquire_returned(self.address(), start, end, M::WRITE, success);
-        }
-    }
-
-    #[cold]
-    fn contention_begin(&self, write: bool) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_contention_begin(self.map.get(), write) }
-    }
-
-    #[cold]
-    fn contention_end(&self, success: bool) {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::faultline_contention_end(self.map.get(), success) }
-    }
-
-    fn lockdep_acquire<M: Mode>(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants.
-            unsafe { bindings::faultline_lockdep_acquire(self.map.get(), M::WRITE) }
-        }
-    }
-
-    fn lockdep_try_acquired<M: Mode>(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants, and this task has acquired it.
-            unsafe { bindings::faultline_lockdep_try_acquired(self.map.get(), M::WRITE) }
-        }
-    }
-
-    fn lockdep_acquired(&self) {
-        if cfg!(CONFIG_LOCK_STAT) {
-            // SAFETY: By the type invariants, and this task has acquired it.
-            unsafe { bindings::faultline_lockdep_acquired(self.map.get()) }
-        }
-    }
-
-    fn lockdep_downgrade(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants, and this task holds it for writing.
-            unsafe { bindings::faultline_lockdep_downgrade(self.map.get()) }
-        }
-    }
-
-    fn lockdep_release(&self) {
-        if cfg!(CONFIG_LOCKDEP) {
-            // SAFETY: By the type invariants, and this task holds it.
-            unsafe { bindings::faultline_lockdep_release(self.map.get()) }
         }
     }
 }
@@ -389,8 +328,7 @@ impl RangeLock {
     ) -> Option<Guard<'r, 'l, M>> {
         self.trace_returned::<M>(&pages, held.is_some());
         let held = held?;
-        self.lockdep_try_acquired::<M>();
-        self.lockdep_acquired();
+        self.lockdep.try_acquired(M::WRITE);
         Some(Guard::new(self, held, pages))
     }
 }
@@ -450,7 +388,7 @@ impl<'r, 'l> Guard<'r, 'l, Write> {
     #[allow(dead_code)] // Used by the torture only, so far.
     pub(crate) fn downgrade(self) -> Guard<'r, 'l, Read> {
         let this = ManuallyDrop::new(self);
-        this.lock.lockdep_downgrade();
+        this.lock.lockdep.downgrade();
         // SAFETY: It is neither used nor dropped where it was.
         let held = unsafe { core::ptr::read(&this.held) };
         Guard::new(this.lock, held.downgrade(), this.pages)
@@ -459,7 +397,7 @@ impl<'r, 'l> Guard<'r, 'l, Write> {
 
 impl<M: Mode> Drop for Guard<'_, '_, M> {
     fn drop(&mut self) {
-        self.lock.lockdep_release();
+        self.lock.lockdep.release();
         self.trace_released(Some);
         // `held` goes next.
     }

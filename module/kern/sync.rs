@@ -23,6 +23,9 @@ pub(crate) const fn is_busted(_: Bug) -> bool {
 /// An integer.
 pub(crate) type AtomicWord = kernel::sync::atomic::Atomic<u32>;
 
+/// One that never comes round.
+pub(crate) type AtomicLong = kernel::sync::atomic::Atomic<u64>;
+
 /// Of what comes before it and what follows, nothing passes it: `smp_mb()`.
 #[inline]
 pub(crate) fn full_barrier() {

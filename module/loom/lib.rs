@@ -11,6 +11,8 @@ pub mod bug;
 pub mod fault;
 #[path = "../portable/interval.rs"]
 pub mod interval;
+#[path = "../portable/lock_set.rs"]
+pub mod lock_set;
 #[path = "../portable/range_lock/mod.rs"]
 pub mod range_lock;
 #[path = "../seam/loom.rs"]

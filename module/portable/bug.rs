@@ -34,6 +34,36 @@ pub enum Bug {
     DowngradeLetsAllPass,
     /// Requests that wait do not mark what is in their way.
     NoMark,
+    /// A reader does not mind that a change waits for those that are left.
+    IgnoreDraining,
+    /// A reader does not look which change has locked the object last.
+    IgnoreNumber,
+    /// A reader does not mind that a change has begun or ended behind its first look.
+    OneLookOnly,
+    /// The last reader does not say that it is.
+    LastIsSilent,
+    /// A change stores an object that it has not locked.
+    NewNotLocked,
+    /// A reader looks at the sequence first without an acquire.
+    FirstLookRelaxed,
+    /// A reader counts itself in without an acquire.
+    CountInRelaxed,
+    /// A reader counts itself out without a release.
+    CountOutRelaxed,
+    /// A change that finds no readers sees it without an acquire.
+    DrainRelaxed,
+    /// A change that has waited for the readers sees them gone without an acquire.
+    DrainedRelaxed,
+    /// A change lets readers in again without a release.
+    DrainEndRelaxed,
+    /// A change begins without a release.
+    BeginRelaxed,
+    /// A change ends without a release.
+    EndRelaxed,
+    /// A reader finds objects without an acquire.
+    FindRelaxed,
+    /// A change frees the object that it has replaced beside who has just found it.
+    FreeAtOnce,
     /// A fault installs what it has got ready without looking at the region again.
     NoValidation,
     /// A fault installs what is in a slot that is about to be emptied.
@@ -92,6 +122,26 @@ impl Bug {
         Self::DowngradeForgets,
         Self::DowngradeLetsAllPass,
         Self::NoMark,
+    ];
+
+    /// Those of the locks of objects. From [`Self::FindRelaxed`] on they are in the steps
+    /// of the models.
+    pub const OF_LOCK_SETS: [Self; 15] = [
+        Self::IgnoreDraining,
+        Self::IgnoreNumber,
+        Self::OneLookOnly,
+        Self::LastIsSilent,
+        Self::NewNotLocked,
+        Self::FirstLookRelaxed,
+        Self::CountInRelaxed,
+        Self::CountOutRelaxed,
+        Self::DrainRelaxed,
+        Self::DrainedRelaxed,
+        Self::DrainEndRelaxed,
+        Self::BeginRelaxed,
+        Self::EndRelaxed,
+        Self::FindRelaxed,
+        Self::FreeAtOnce,
     ];
 
     /// Those of faults, and of changes beside them. From [`Self::NoLeafLock`] on they

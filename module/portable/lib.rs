@@ -12,6 +12,7 @@
 pub mod bug;
 pub mod fault;
 pub mod interval;
+pub mod lock_set;
 pub mod plan;
 pub mod protection;
 pub mod range_lock;

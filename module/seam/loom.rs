@@ -14,7 +14,7 @@ use std::{
 };
 
 use loom::sync::{
-    atomic::{self, AtomicBool, AtomicU32},
+    atomic::{self, AtomicBool, AtomicU32, AtomicU64},
     Mutex, MutexGuard, Notify,
 };
 
@@ -143,42 +143,66 @@ impl Ordering for Full {
     const ORDERING: atomic::Ordering = atomic::Ordering::AcqRel;
 }
 
-/// An integer.
-#[derive(Debug)]
-pub struct AtomicWord(AtomicU32);
+/// Declares an integer.
+macro_rules! atomic {
+    ($(#[$doc:meta])* $name:ident($inner:ident): $int:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name($inner);
 
-impl AtomicWord {
-    /// With this value.
-    #[track_caller]
-    pub fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
+        impl $name {
+            /// With this value.
+            #[track_caller]
+            pub fn new(value: $int) -> Self {
+                Self($inner::new(value))
+            }
 
-    /// Loads it.
-    #[track_caller]
-    pub fn load<O: Ordering>(&self, _: O) -> u32 {
-        match panicking() {
-            true => 1,
-            false => self.0.load(O::ORDERING),
+            /// Loads it.
+            #[track_caller]
+            pub fn load<O: Ordering>(&self, _: O) -> $int {
+                match panicking() {
+                    true => 1,
+                    false => self.0.load(O::ORDERING),
+                }
+            }
+
+            /// Stores it.
+            #[track_caller]
+            pub fn store<O: Ordering>(&self, value: $int, _: O) {
+                if !panicking() {
+                    self.0.store(value, O::ORDERING);
+                }
+            }
+
+            /// Adds, and returns what was there before.
+            #[track_caller]
+            pub fn fetch_add<O: Ordering>(&self, value: $int, _: O) -> $int {
+                match panicking() {
+                    true => 0,
+                    false => self.0.fetch_add(value, O::ORDERING),
+                }
+            }
+
+            /// Subtracts, and returns what was there before.
+            #[track_caller]
+            pub fn fetch_sub<O: Ordering>(&self, value: $int, _: O) -> $int {
+                match panicking() {
+                    true => 0,
+                    false => self.0.fetch_sub(value, O::ORDERING),
+                }
+            }
         }
-    }
+    };
+}
 
-    /// Stores it.
-    #[track_caller]
-    pub fn store<O: Ordering>(&self, value: u32, _: O) {
-        if !panicking() {
-            self.0.store(value, O::ORDERING);
-        }
-    }
+atomic! {
+    /// An integer.
+    AtomicWord(AtomicU32): u32
+}
 
-    /// Subtracts, and returns what was there before.
-    #[track_caller]
-    pub fn fetch_sub<O: Ordering>(&self, value: u32, _: O) -> u32 {
-        match panicking() {
-            true => 0,
-            false => self.0.fetch_sub(value, O::ORDERING),
-        }
-    }
+atomic! {
+    /// One that never comes round.
+    AtomicLong(AtomicU64): u64
 }
 
 /// A lock held for a few instructions. A mutex: loom cannot explore a loop that

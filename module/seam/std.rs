@@ -7,7 +7,7 @@
 
 extern crate std;
 
-use core::sync::atomic::{self, AtomicBool, AtomicU32};
+use core::sync::atomic::{self, AtomicBool, AtomicU32, AtomicU64};
 use std::{
     sync::Arc,
     thread::{self, Thread},
@@ -51,33 +51,54 @@ impl Ordering for Full {
     const ORDERING: atomic::Ordering = atomic::Ordering::SeqCst;
 }
 
-/// An integer: `kernel::sync::atomic::Atomic<u32>`.
-#[derive(Debug)]
-pub struct AtomicWord(AtomicU32);
+/// Declares an integer.
+macro_rules! atomic {
+    ($(#[$doc:meta])* $name:ident($inner:ident): $int:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name($inner);
 
-impl AtomicWord {
-    /// With this value.
-    pub const fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
+        impl $name {
+            /// With this value.
+            pub const fn new(value: $int) -> Self {
+                Self($inner::new(value))
+            }
 
-    /// Loads it.
-    #[inline]
-    pub fn load<O: Ordering>(&self, _: O) -> u32 {
-        self.0.load(O::ORDERING)
-    }
+            /// Loads it.
+            #[inline]
+            pub fn load<O: Ordering>(&self, _: O) -> $int {
+                self.0.load(O::ORDERING)
+            }
 
-    /// Stores it.
-    #[inline]
-    pub fn store<O: Ordering>(&self, value: u32, _: O) {
-        self.0.store(value, O::ORDERING);
-    }
+            /// Stores it.
+            #[inline]
+            pub fn store<O: Ordering>(&self, value: $int, _: O) {
+                self.0.store(value, O::ORDERING);
+            }
 
-    /// Subtracts, and returns what was there before.
-    #[inline]
-    pub fn fetch_sub<O: Ordering>(&self, value: u32, _: O) -> u32 {
-        self.0.fetch_sub(value, O::ORDERING)
-    }
+            /// Adds, and returns what was there before.
+            #[inline]
+            pub fn fetch_add<O: Ordering>(&self, value: $int, _: O) -> $int {
+                self.0.fetch_add(value, O::ORDERING)
+            }
+
+            /// Subtracts, and returns what was there before.
+            #[inline]
+            pub fn fetch_sub<O: Ordering>(&self, value: $int, _: O) -> $int {
+                self.0.fetch_sub(value, O::ORDERING)
+            }
+        }
+    };
+}
+
+atomic! {
+    /// An integer: `kernel::sync::atomic::Atomic<u32>`.
+    AtomicWord(AtomicU32): u32
+}
+
+atomic! {
+    /// One that never comes round: `kernel::sync::atomic::Atomic<u64>`.
+    AtomicLong(AtomicU64): u64
 }
 
 /// Of what comes before it and what follows, nothing passes it.

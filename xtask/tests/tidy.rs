@@ -17,7 +17,7 @@ const UNSAFE_ROOM: &str = "module/kern/";
 /// spin lock.
 const UNSAFE_EXCEPTIONS: [&str; 11] = [
     "module/driver/device.rs",
-    "module/loom/tests/fault/lock.rs",
+    "module/loom/tests/shared/lock.rs",
     "module/portable/range_lock/guard.rs",
     "module/portable/range_lock/release.rs",
     "module/portable/range_lock/request.rs",

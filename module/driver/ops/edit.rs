@@ -16,13 +16,10 @@ use super::super::{
     backing::Backing,
     mistake::Mistake,
     point::Point,
-    region::Region,
+    region::{Region, RegionRef},
     regions::{Progress, Regions},
 };
-use crate::{
-    kern::{frozen::Unheld, rcu_arc::RcuArc},
-    portable::interval::Interval,
-};
+use crate::{kern::frozen::Unheld, portable::interval::Interval};
 
 /// To be dropped when no lock is held. May sleep then.
 pub(super) struct Edit<'a> {
@@ -58,7 +55,7 @@ impl<'a> Edit<'a> {
     pub(super) fn store(
         &mut self,
         range: Interval,
-        mut new: Option<RcuArc<Region>>,
+        mut new: Option<RegionRef>,
         mut stored: impl FnMut(&mut Self, Interval),
     ) -> Result {
         let mut rest = Some(range);
@@ -89,7 +86,7 @@ impl<'a> Edit<'a> {
     pub(super) fn replace(
         &mut self,
         range: Interval,
-        new: RcuArc<Region>,
+        new: RegionRef,
         mut empty: impl FnMut(&mut Self, Interval),
         mut settled: impl FnMut(&mut Self, Interval),
     ) -> Result {
@@ -123,7 +120,7 @@ impl<'a> Edit<'a> {
 
     /// Puts `new` in `range`, which the caller has locked, if nothing is there.
     /// Returns whether that was so. `ENOMEM`. May sleep.
-    pub(super) fn insert(&mut self, range: Interval, new: RcuArc<Region>) -> Result<bool> {
+    pub(super) fn insert(&mut self, range: Interval, new: RegionRef) -> Result<bool> {
         let filled = self.regions.insert(range, &new, &mut self.progress);
         self.put(new);
         // Its like beside it, whose pages stay.
@@ -144,7 +141,7 @@ impl<'a> Edit<'a> {
     }
 
     /// Takes a reference, which may be the last.
-    pub(super) fn put(&mut self, region: RcuArc<Region>) {
+    pub(super) fn put(&mut self, region: RegionRef) {
         if Mistake::LeakRegion.is_made() {
             return core::mem::forget(region);
         }

@@ -6,13 +6,13 @@ use kernel::prelude::*;
 
 use super::{
     super::{
-        region::{Attributes, Region},
+        region::{Attributes, Region, RegionRef},
         space::Space,
         stats::Counter,
     },
     edit::Edit,
 };
-use crate::{kern::rcu_arc::RcuArc, portable::interval::Interval};
+use crate::portable::interval::Interval;
 
 /// Where a region is to be.
 pub(in super::super) enum Placement {
@@ -34,7 +34,7 @@ pub(in super::super) struct MapRequest {
 
 impl MapRequest {
     /// The region, to be put at page `first`.
-    fn region_at(&self, first: u64) -> Result<RcuArc<Region>> {
+    fn region_at(&self, first: u64) -> Result<RegionRef> {
         Region::new(self.attributes.moved_up(first))
     }
 }

@@ -6,7 +6,7 @@ use kernel::{alloc::KVVec, prelude::*};
 
 use super::{
     super::{
-        region::{Attributes, Region},
+        region::{Attributes, Region, RegionRef},
         space::Space,
         space_lock::Change,
         stats::Counter,
@@ -14,7 +14,7 @@ use super::{
     edit::Edit,
 };
 use crate::{
-    kern::{rcu_arc::RcuArc, task::fatal_signal_pending},
+    kern::task::fatal_signal_pending,
     portable::{
         interval::Interval,
         plan,
@@ -25,7 +25,7 @@ use crate::{
 /// Pages that get another protection.
 struct Run {
     interval: Interval,
-    region: RcuArc<Region>,
+    region: RegionRef,
     /// How many regions, or parts of one, it takes the place of.
     pieces: usize,
 }

@@ -6,14 +6,14 @@ use kernel::{alloc::KVVec, prelude::*};
 
 use super::{
     super::{
-        region::{Attributes, Region},
+        region::{Attributes, Region, RegionRef},
         space::{Space, SPACE_PAGES},
         stats::Counter,
     },
     edit::Edit,
 };
 use crate::{
-    kern::{range_lock::Pages, rcu_arc::RcuArc, task::fatal_signal_pending},
+    kern::{range_lock::Pages, task::fatal_signal_pending},
     portable::interval::Interval,
 };
 
@@ -37,7 +37,7 @@ pub(in super::super) struct RemapRequest {
 }
 
 /// Regions on their way, with where they go.
-type Movers = KVVec<(Interval, RcuArc<Region>)>;
+type Movers = KVVec<(Interval, RegionRef)>;
 
 impl Space {
     /// Changes the length or the place of regions, and returns their first page.

@@ -31,6 +31,7 @@ mod failure;
 mod filling;
 mod known;
 mod leaf;
+#[path = "../shared/lock.rs"]
 mod lock;
 mod model;
 mod moving;
