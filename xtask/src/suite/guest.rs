@@ -36,7 +36,7 @@ struct Stage {
 /// Groups of tests that choose the policies of all their spaces.
 const CHOOSE_POLICIES: &str = "atomic.,interleave.,policy.,region.,retry.";
 
-const STAGES: [Stage; 5] = [
+const STAGES: [Stage; 6] = [
     Stage {
         name: "vm.base",
         flavour: Flavour::Base,
@@ -56,6 +56,11 @@ const STAGES: [Stage; 5] = [
         name: "vm.range",
         flavour: Flavour::Base,
         policy: Some("range"),
+    },
+    Stage {
+        name: "vm.spf_global",
+        flavour: Flavour::Base,
+        policy: Some("spf-global"),
     },
     Stage {
         name: "vm.debug",
