@@ -261,8 +261,10 @@ impl Backing {
             (Self::Anon | Self::Private { .. }, Sight::Slot, _) => Some(0),
             (Self::Anon, Sight::Zero, _) => Some(0),
             (Self::Private { file, .. }, Sight::Copy(from), _) => {
+                // The end first: one that comes with another page is not this page's.
+                let valid = file.valid_bytes(index)?;
                 let has_page = file.has_page(from, index) || Mistake::SkipFile.is_made();
-                file.valid_bytes(index).filter(|_| has_page)
+                has_page.then_some(valid)
             }
             // The memfd is frozen as long as the region stays, so that the page does,
             // and the end of the file.

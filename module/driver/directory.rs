@@ -451,7 +451,8 @@ impl Directory {
         leaf: &RcuArc<Leaf>,
         locked: &mut LockedLeaf<'_>,
     ) {
-        let is_empty = locked.present_bounds(0, LEAF_PAGES).is_none();
+        // Relaxed: only written under the commit lock, which is held.
+        let is_empty = leaf.present.iter().all(|word| word.load(Relaxed) == 0);
         let is_reserved = locked.slots.reserved != 0 && !Mistake::SkipReserve.is_made();
         if is_empty && !is_reserved && !locked.slots.dead {
             locked.slots.dead = true;

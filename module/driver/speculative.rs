@@ -214,7 +214,11 @@ impl Way for Speculative {
         if self.generation == 0 {
             // It has guessed: from now on it is known whether the region stays.
             let region = |region: &Region| region.generation;
-            self.generation = target.space.regions.at(target.page as u64, region).unwrap_or(0);
+            self.generation = target
+                .space
+                .regions
+                .at(target.page as u64, region)
+                .unwrap_or(0);
         }
         self.tries.again(why)
     }

@@ -181,6 +181,7 @@ impl<T: Value> RcuMaple<Member<T>> {
             let rcu = rcu::read_lock();
             let member = self.get(index, &rcu)?;
             let number = member.lock.count_in();
+            // Also if that is None: the guard tells lockdep that it is over.
             set.lockdep.try_acquired(false);
             // INVARIANT: Just counted in. An object of the tree is in an `RcuArc`, so it is
             // pinned: nobody has it mutably before it is dropped.

@@ -426,8 +426,9 @@ struct page *faultline_find_uptodate_page(struct file *file, pgoff_t index)
 	if (IS_ERR(folio))
 		return NULL;
 	/*
-	 * Not locked. The barrier in it pairs with that in folio_mark_uptodate():
-	 * what is read of the page behind it is what it was filled with, or later.
+	 * Not locked. The barrier in it pairs with that in folio_mark_uptodate(),
+	 * or with the release in folio_end_read(): what is read of the page behind
+	 * it is what it was filled with, or later.
 	 */
 	if (!folio_test_uptodate(folio)) {
 		folio_put(folio);
@@ -460,10 +461,11 @@ bool faultline_file_has_page(struct file *file, struct page *page, pgoff_t index
 
 	/*
 	 * Not folio_contains(), which is for folios that are locked. Nothing here
-	 * orders the load of the mapping with page_cache_delete(). The caller's
-	 * look-up of a region (mtree_load()) does if the page was lost before the
-	 * region was published, a leaf's lock if it was before a change passed the
-	 * leaf. A page that is lost later may be missed. The index stays when the
+	 * orders the load of the mapping with page_cache_delete(). If the page was
+	 * lost before the region was published, the caller's look-up of that does
+	 * (the read barrier of its sequence count); if before a change passed the
+	 * leaf, the leaf's lock, or, if there was none, the full barriers on both
+	 * sides. A page that is lost later may be missed. The index stays when the
 	 * mapping is gone, and a folio that is referenced is not split.
 	 */
 	return READ_ONCE(folio->mapping) == file->f_mapping &&

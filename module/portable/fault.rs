@@ -39,9 +39,10 @@
 //! *Copies.* What a page has of a file is read with the leaf locked, and once the
 //! page is found to be the file's: read before, it could be older than a change that
 //! has emptied the slot meanwhile. The file may lose the page during the copy. It is
-//! referenced, so it becomes no other page, and each byte of the copy is one that the
-//! file had when the leaf was locked, or has got since. read(2) and a fault under a
-//! lock look only before they copy, too.
+//! referenced, so it becomes no other page, and each byte of the copy that is within the
+//! file is one that this had when the leaf was locked, or has got since. What a mapping
+//! stores beyond an end that moves meanwhile may be seen, as by read(2) and by a fault
+//! under a lock, which look only before they copy, too.
 //!
 //! *Slots.* A change that leaves the region as it is (DONTNEED) marks the slots
 //! that it is about to empty when it passes the leaf. Nothing is installed from

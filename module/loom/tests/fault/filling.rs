@@ -126,6 +126,11 @@ impl Steps for Filling<'_> {
     }
 
     fn prepare(&mut self, seems_empty: bool) -> Result<Prepared<PageId>, Cause> {
+        if let (true, Guess::Made(_)) = (self.world.is_full(), self.guess) {
+            // It is not to be had.
+            self.guess = Guess::Wrong;
+            self.first = Some(self.look()?);
+        }
         if seems_empty && self.world.is_full() {
             return match self.way {
                 Way::Speculates => Err(Cause::NoMemory),
