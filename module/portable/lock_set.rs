@@ -14,9 +14,9 @@
 //!
 //! It loads the sequence (1), looks the object up, counts itself in (2), and loads
 //! the object's number (3) and the sequence again (4), in any order as the number does
-//! not change while it is counted in (if it finds `DRAINING` it goes at once): (3) must be another than (4), which must be the
-//! same as (1). A change that stores something where the object was found has locked
-//! that first:
+//! not change while it is counted in (if it finds `DRAINING` it goes at once): (3) must
+//! be another than (4), which must be the same as (1). A change that stores something
+//! where the object was found has locked that first:
 //!
 //! - After (2). Then it waits for the reader.
 //! - Before (2), which is ordered behind its last step, the end of `DRAINING`. So (3)
