@@ -167,8 +167,10 @@ fn an_access_outside_the_area_panics() {
 fn a_segv_elsewhere_still_kills() {
     let mapping = Mapping::new(libc::PROT_NONE, ANONYMOUS, -1);
     let _installed = mapping.area();
-    // SAFETY: This is meant to kill the child, and nobody else.
-    let signal = killed_by(|| drop(unsafe { mapping.0.as_ptr().read_volatile() }));
+    let signal = killed_by(|| {
+        // SAFETY: This is meant to kill the child, and nobody else.
+        unsafe { mapping.0.as_ptr().read_volatile() };
+    });
     assert_eq!(signal, Some(libc::SIGSEGV));
 }
 

@@ -42,6 +42,7 @@ mod shared;
 mod signal;
 mod size;
 mod speculation;
+mod stripes;
 mod tracing;
 mod transfer;
 mod uapi;
@@ -79,7 +80,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[private::TESTS, disk::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],
-        &[window::TESTS],
+        &[window::TESTS, stripes::TESTS],
         &[window_access::TESTS],
         &[window_advice::TESTS],
         &[window_remap::TESTS],

@@ -2,6 +2,7 @@
 //! Tests of xtask itself, as a user runs it.
 
 mod cases;
+mod examples;
 mod signals;
 
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ const STATUSES: [(&str, &str, &str, u8); 10] = [
 type Body = fn(&Ctx) -> Result<()>;
 
 /// The tests that need more than that.
-const CASES: [(&str, Body); 9] = [
+const CASES: [(&str, Body); 11] = [
     ("e2e.usage.no_command", cases::no_command),
     ("e2e.usage.kdir_without_rust", cases::kdir_without_rust),
     ("e2e.build.warm_is_idle", cases::warm_is_idle),
@@ -100,6 +101,8 @@ const CASES: [(&str, Body); 9] = [
         "e2e.signal.kill_leaves_no_qemu",
         signals::kill_leaves_no_qemu,
     ),
+    ("e2e.example.arena_in_rust", examples::arena_in_rust),
+    ("e2e.example.arena_in_c", examples::arena_in_c),
 ];
 
 /// Runs all that are wanted, on a base kernel that is built first.
