@@ -33,7 +33,7 @@ static PREVIOUS: [Previous; 2] = [Previous::of(libc::SIGBUS), Previous::of(libc:
 
 /// Installs the handler for SIGBUS and SIGSEGV, once per process: later calls do
 /// nothing. What handles them by then gets all that is not ours, see the
-/// [module](self#the-handler).
+/// [module](crate::access#the-handler).
 ///
 /// No other thread may change the handlers of these signals meanwhile: its change
 /// would be lost.

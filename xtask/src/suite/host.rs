@@ -106,15 +106,30 @@ fn ready_cargo(ctx: &Ctx) -> Result<Command> {
     Ok(harness::cargo(ctx, &Toolchain::find(ctx)?))
 }
 
-/// The documentation, in which every link leads somewhere, and its examples.
+/// The documentation, in which every link leads somewhere, and its examples. The
+/// client's is for its users, who do not see what is private; all else is for those
+/// who work on it.
 fn documentation(ctx: &Ctx, tier: Tier) -> Result<Status> {
-    let mut cargo = ready_cargo(ctx)?;
-    cargo
-        .args(["doc", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
-    Step::new(ctx, "cargo doc", cargo).run()?;
+    const CLIENT: [&str; 2] = ["--package", "harness"];
+    const REST: [&str; 4] = [
+        "--workspace",
+        "--exclude",
+        "harness",
+        "--document-private-items",
+    ];
+    let private = "-D warnings -A rustdoc::private-intra-doc-links";
+    let parts = [
+        ("cargo doc of the client", &CLIENT[..], "-D warnings"),
+        ("cargo doc", &REST[..], private),
+    ];
+    for (title, args, lints) in parts {
+        let mut cargo = ready_cargo(ctx)?;
+        cargo.args(["doc", "--no-deps"]).args(args);
+        cargo.env("RUSTDOCFLAGS", lints);
+        Step::new(ctx, title, cargo).run()?;
+    }
     let examples = ["test", "--package", "harness", "--doc"];
-    self::cargo(ctx, "examples in the documentation", &examples, tier)
+    cargo(ctx, "examples in the documentation", &examples, tier)
 }
 
 /// The client library as a runtime has it, without the tools: it is whole, passes
