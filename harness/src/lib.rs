@@ -11,6 +11,7 @@
 //! * [`bench`]: what changes and faults cost, beside the kernel's own memory.
 //! * [`answer`]: what faults without a retry make others wait.
 //! * [`differential`]: compares a space with Linux's own memory, call by call.
+//! * [`live`]: shows the spaces that there are, and what happens in them.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
@@ -25,6 +26,7 @@ pub mod client;
 mod counts;
 pub mod demo;
 pub mod differential;
+pub mod live;
 pub mod oracle;
 pub mod points;
 pub mod rng;

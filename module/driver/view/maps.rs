@@ -19,7 +19,7 @@
 //! downwards meanwhile, over what was shown already, is shown from there on. So lines
 //! never overlap, and a region that stays as it is comes exactly once.
 
-use kernel::{fmt, prelude::*, sync::Arc};
+use kernel::{fmt, sync::Arc};
 
 use super::super::{ops::Found, registry, space::Space};
 use crate::{

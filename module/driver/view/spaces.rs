@@ -85,7 +85,7 @@ impl Records for JsonLines {
             ("pages", space.held.get()),
             ("max_pages", space.held.limit()),
         ];
-        for (name, number) in others.into_iter().chain(sums.named()) {
+        for (name, number) in Iterator::chain(others.into_iter(), sums.named()) {
             write!(f, ",\"{name}\":{number}")?;
         }
         writeln!(f, "}}")

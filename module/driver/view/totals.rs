@@ -20,7 +20,7 @@ impl Totals {
 
     /// Each number with its name.
     fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        self.others().into_iter().chain(self.sums.named())
+        Iterator::chain(self.others().into_iter(), self.sums.named())
     }
 }
 
