@@ -202,13 +202,16 @@ fn read_line(mut file: &File) -> Result<String, Stop> {
     String::from_utf8(line).map_err(|error| Stop::fail(error.to_string()))
 }
 
-/// Reads up to the header of this process's only space.
-fn read_to_own_space(file: &File) -> Outcome {
+/// Reads into the line of the first region of this process's only space. With the
+/// last byte of a line the kernel gets the next one ready, so that is left to be read.
+fn read_into_own_space(mut file: &File) -> Result<String, Stop> {
     let pid = format!(" pid {} ", process::id());
     loop {
         let line = read_line(file)?;
         if line.starts_with("space ") && line.contains(&pid) {
-            return Ok(());
+            let mut begun = [0; 25];
+            file.read_exact(&mut begun)?;
+            return Ok(String::from_utf8_lossy(&begun).into_owned());
         }
     }
 }
@@ -221,13 +224,13 @@ fn region_that_grows_down_is_shown_from_there_on() -> Outcome {
         arena.protect(0, 2, Prot::READ)?;
         Live::required()?;
         let file = File::open(path("maps"))?;
-        read_to_own_space(&file)?;
-        let first = parse(&read_line(&file)?)?;
-        ensure_eq!((first.start, first.end), (at(0), at(2)), "first region");
+        let begun = read_into_own_space(&file)?;
         // Both become one, which has grown over what was read.
         arena.protect(0, 2, RW)?;
         let whole = regions(&arena.space)?;
         ensure_eq!(whole.len(), 1, "regions");
+        let first = parse(&(begun + &read_line(&file)?))?;
+        ensure_eq!((first.start, first.end), (at(0), at(2)), "first region");
         let rest = parse(&read_line(&file)?)?;
         let offset = match source {
             Source::Anon => 0,
@@ -248,12 +251,12 @@ fn space_that_ends_ends_its_lines() -> Outcome {
     let before = Live::required()?;
     let first = stripes(100)?;
     let file = File::open(path("maps"))?;
-    read_to_own_space(&file)?;
-    let line = parse(&read_line(&file)?)?;
-    ensure_eq!(line.start, at(0), "first region");
+    let begun = read_into_own_space(&file)?;
     let second = stripes(3)?;
     drop(first);
     let id = id_of_own_space()?;
+    let line = parse(&(begun + &read_line(&file)?))?;
+    ensure_eq!(line.start, at(0), "first region");
     let rest = io::read_to_string(&file)?;
     ensure!(rest.starts_with("space "), "behind the end: {rest:.200}");
     ensure_eq!(regions_of(&rest, id)?, regions(&second)?, "the other space");
