@@ -116,6 +116,9 @@ pub mod demo;
 pub mod differential;
 #[cfg(feature = "tools")]
 #[doc(hidden)]
+pub mod live;
+#[cfg(feature = "tools")]
+#[doc(hidden)]
 pub mod oracle;
 #[cfg(feature = "tools")]
 #[doc(hidden)]

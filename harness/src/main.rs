@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, demo, differential, selftest, stress};
+use faultline::{EXIT_USAGE, answer, bench, demo, differential, live, selftest, stress};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -29,6 +29,10 @@ enum Verb {
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
+    /// Watch the spaces there are: faults, aborts and waits a second
+    Top(live::Top),
+    /// Show the regions of each space, as /proc/PID/maps shows areas
+    Maps(live::Maps),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(&bench),
         Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
+        Verb::Top(top) => live::run_top(&top),
+        Verb::Maps(maps) => live::run_maps(&maps),
         Verb::Test(args) => selftest::run(args),
     }
 }

@@ -21,10 +21,13 @@ macro_rules! counters {
 
         const COUNTERS: usize = [$(Counter::$variant),*].len();
 
-        impl Stats {
+        /// The fields of `struct faultline_stats` that are counters.
+        const NAMES: [&str; COUNTERS] = [$(stringify!($field)),*];
+
+        impl Sums {
             /// Writes the counters to the fields of the same names.
             pub(crate) fn fill(&self, stats: &mut faultline_stats) {
-                $(stats.$field = self.counters.sum(Counter::$variant as usize);)*
+                $(stats.$field = self.0[Counter::$variant as usize];)*
             }
         }
     };
@@ -149,6 +152,38 @@ impl Tally {
     }
 }
 
+/// Counters, summed up over all CPUs, of one space or of several.
+pub(crate) struct Sums([u64; COUNTERS]);
+
+impl Sums {
+    /// All zero.
+    pub(crate) const fn new() -> Self {
+        Self([0; COUNTERS])
+    }
+
+    /// Adds those of others.
+    pub(crate) fn add(&mut self, others: &Self) {
+        for (sum, other) in self.0.iter_mut().zip(others.0) {
+            *sum = sum.wrapping_add(other);
+        }
+    }
+
+    /// Each with its name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        NAMES.into_iter().zip(self.0)
+    }
+
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Speculations that were given up, for whatever cause.
+    pub(crate) fn aborts(&self) -> u64 {
+        let of = |cause: &Cause| self.get(Counter::from(*cause));
+        Cause::ALL.iter().map(of).fold(0, u64::wrapping_add)
+    }
+}
+
 /// Per-CPU counters of a space.
 pub(crate) struct Stats {
     counters: PerCpuCounters<COUNTERS>,
@@ -159,6 +194,18 @@ impl Stats {
         Ok(Self {
             counters: PerCpuCounters::new()?,
         })
+    }
+
+    /// The counters as they are. Each is exact once nobody counts.
+    pub(crate) fn sums(&self) -> Sums {
+        let mut sums = Sums::new();
+        self.add_to(&mut sums);
+        sums
+    }
+
+    /// Adds the counters to `sums`.
+    pub(crate) fn add_to(&self, sums: &mut Sums) {
+        self.counters.add_to(&mut sums.0);
     }
 
     pub(crate) fn count(&self, counter: Counter) {
