@@ -34,7 +34,7 @@ pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
 pub(crate) static TOTAL_PAGES: Total = Total::new(0);
 
 /// One open of the device.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Space {
     /// What faults and queries take for reading and changes for writing.
     #[pin]
@@ -52,6 +52,13 @@ pub(crate) struct Space {
     pub(crate) inode: InodeFile,
     pub(crate) stats: Stats,
     live: Live<{ live::SPACE }>,
+}
+
+#[pinned_drop]
+impl PinnedDrop for Space {
+    fn drop(self: Pin<&mut Self>) {
+        self.stats.trace(self.lock.id());
+    }
 }
 
 impl Space {

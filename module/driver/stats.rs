@@ -6,7 +6,11 @@ use kernel::prelude::*;
 
 use super::{backing::Kind, space_lock::Wait};
 use crate::{
-    kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
+    kern::{
+        percpu::PerCpuCounters,
+        trace_space::{self, Outcome},
+        uapi::faultline_stats,
+    },
     portable::{fault::Cause, protection::Access},
 };
 
@@ -20,6 +24,8 @@ macro_rules! counters {
         }
 
         const COUNTERS: usize = [$(Counter::$variant),*].len();
+
+        const NAMES: [&str; COUNTERS] = [$(stringify!($field)),*];
 
         impl Stats {
             /// Writes the counters to the fields of the same names.
@@ -82,6 +88,8 @@ counters! {
     FaultWaitsFalse => fault_waits_false,
     FaultWaitNs => fault_wait_ns,
 }
+
+const _: () = trace_space::must_name_counters(&NAMES);
 
 impl From<Cause> for Counter {
     fn from(cause: Cause) -> Self {
@@ -159,6 +167,13 @@ impl Stats {
         Ok(Self {
             counters: PerCpuCounters::new()?,
         })
+    }
+
+    /// Tells traces all counters of the space that ends.
+    pub(super) fn trace(&self, space: usize) {
+        for counter in 0..COUNTERS {
+            trace_space::space_counted(space, counter as u32, self.counters.sum(counter));
+        }
     }
 
     pub(crate) fn count(&self, counter: Counter) {
