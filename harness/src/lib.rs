@@ -11,6 +11,7 @@
 //! * [`bench`]: what changes and faults cost, beside the kernel's own memory.
 //! * [`answer`]: what faults without a retry make others wait.
 //! * [`differential`]: compares a space with Linux's own memory, call by call.
+//! * [`trace`]: records the module's trace events, and says what they tell.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
@@ -33,6 +34,7 @@ mod shared;
 pub mod stress;
 pub mod sys;
 pub mod target;
+pub mod trace;
 pub mod uapi;
 
 pub use client::{

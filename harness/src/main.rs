@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, demo, differential, selftest, stress};
+use faultline::{EXIT_USAGE, answer, bench, demo, differential, selftest, stress, trace};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -29,6 +29,9 @@ enum Verb {
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
+    /// Record what the module does, and say what it tells
+    #[command(subcommand)]
+    Trace(trace::Trace),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(&bench),
         Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
+        Verb::Trace(trace) => trace::run(&trace),
         Verb::Test(args) => selftest::run(args),
     }
 }
