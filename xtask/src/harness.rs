@@ -17,8 +17,7 @@ const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static -
 
 /// Builds it; cargo knows whether there is anything to do.
 pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
-    let target_dir = ctx.cached("harness");
-    let path = target_dir.join(TARGET).join("release/faultline");
+    let path = built(ctx);
     let age = || path.metadata().and_then(|m| m.modified()).ok();
     let before = age();
     let mut cargo = cargo(ctx, tools);
@@ -32,7 +31,7 @@ pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
             TARGET,
             "--target-dir",
         ])
-        .arg(&target_dir)
+        .arg(target_dir(ctx))
         .env("RUSTFLAGS", STATIC);
     Step::new(ctx, "building the harness", cargo).run()?;
     let after = age();
@@ -41,6 +40,15 @@ pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
         ctx.note_work();
     }
     Ok(path)
+}
+
+/// Where it is once it is built.
+pub(crate) fn built(ctx: &Ctx) -> PathBuf {
+    target_dir(ctx).join(TARGET).join("release/faultline")
+}
+
+fn target_dir(ctx: &Ctx) -> PathBuf {
+    ctx.cached("harness")
 }
 
 /// A cargo in the clone, with the libclang that build scripts need.

@@ -9,6 +9,7 @@ pub(crate) mod run;
 pub(crate) mod shell;
 pub(crate) mod stress;
 pub(crate) mod test;
+pub(crate) mod trace;
 
 use std::time::Duration;
 
