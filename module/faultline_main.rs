@@ -16,10 +16,10 @@ use kernel::{
     c_str,
     miscdevice::{MiscDeviceOptions, MiscDeviceRegistration},
     prelude::*,
-    sync::rcu,
+    sync::{rcu, Arc},
 };
 
-use driver::{device::Device, live, policy::Policy, space::TOTAL_PAGES, view};
+use driver::{device::Device, live, policy::Policy, registry, space::TOTAL_PAGES, view};
 use kern::{debugfs::Dir, frozen::Thaw, param};
 
 module! {
@@ -44,17 +44,20 @@ impl kernel::InPlaceModule for Faultline {
         let policy = Policy::of_new_spaces().inspect_err(|_| {
             pr_err!("no such policy; see the parameter policy\n");
         });
-        try_pin_init!(Self {
-            _: {
-                policy?;
-                TOTAL_PAGES.init(param::total_pages());
-            },
-            thaw: Thaw::new()?,
-            _debugfs: view::show()?,
-            // Last: from here on spaces can be opened.
-            device <- MiscDeviceRegistration::register(MiscDeviceOptions {
-                name: c_str!("faultline"),
-            }),
+        pin_init::pin_init_scope(move || {
+            policy?;
+            TOTAL_PAGES.init(param::total_pages());
+            registry::init();
+            let shown = Arc::new((), GFP_KERNEL)?;
+            Ok(try_pin_init!(Self {
+                thaw: Thaw::new()?,
+                // From here on spaces can be opened.
+                device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                    name: c_str!("faultline"),
+                }),
+                // Last: an open file in debugfs keeps no module whose init fails.
+                _debugfs: view::show(shown),
+            }))
         })
     }
 }

@@ -48,11 +48,14 @@ impl kernel::InPlaceModule for Torture {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
             let control = Control::start()?;
-            let debugfs = Dir::new(c_str!("faultline_torture"), control.clone());
-            debugfs.add_text::<Control>(c_str!("result"));
             Ok(try_pin_init!(Self {
-                _debugfs: debugfs,
                 thread: Some(Kthread::run(control.clone(), c_str!("torture_control"))?),
+                // Last but what cannot fail: an open file keeps no module whose init fails.
+                _debugfs: {
+                    let dir = Dir::new(c_str!("faultline_torture"), control.clone());
+                    dir.add_text::<Control>(c_str!("result"));
+                    dir
+                },
                 control,
             }))
         })

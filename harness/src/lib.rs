@@ -140,6 +140,9 @@ pub mod sys;
 #[cfg(feature = "tools")]
 #[doc(hidden)]
 pub mod target;
+#[cfg(feature = "tools")]
+#[doc(hidden)]
+pub mod trace;
 
 pub use access::{Area, Fault, Signal, Stopped};
 pub use client::{

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, demo, differential, live, selftest, stress};
+use faultline::{EXIT_USAGE, answer, bench, demo, differential, live, selftest, stress, trace};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -33,6 +33,9 @@ enum Verb {
     Top(live::Top),
     /// Show the regions of each space, as /proc/PID/maps shows areas
     Maps(live::Maps),
+    /// Record what the module does, and say what it tells
+    #[command(subcommand)]
+    Trace(trace::Trace),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Answer(answer) => answer::run(&answer),
         Verb::Top(top) => live::run_top(&top),
         Verb::Maps(maps) => live::run_maps(&maps),
+        Verb::Trace(trace) => trace::run(&trace),
         Verb::Test(args) => selftest::run(args),
     }
 }

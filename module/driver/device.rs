@@ -23,10 +23,10 @@ impl MiscDevice for Device {
 
     fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Space>> {
         let space = Space::new()?;
+        registry::enter(&space)?;
         // SAFETY: The file is being opened. It owns the reference to the space that is returned
         // here, and gives it up in its release.
         unsafe { space.inode.adopt(file) };
-        registry::enter(&space)?;
         Ok(space)
     }
 

@@ -5,8 +5,9 @@
 //! # Who may race
 //!
 //! One mutex guards all of it. It is held to enter and to leave, and for one look-up of
-//! a reader: never while anything is waited for, and no other lock is taken under it.
-//! So it stands behind all locks of the module, and no fault and no operation takes it.
+//! a reader: never while anything is waited for, and of other locks only the spin lock of
+//! a space's count of pages is taken under it, for its sum. So it stands behind all locks
+//! of the module but that, and no fault and no operation takes it.
 //!
 //! - *A space that ends, and a reader.* The registry has a reference to the space, and
 //!   gives it up in `leave`, which the release of the space's file calls: then there is
@@ -17,7 +18,8 @@
 //!   Its counters go over to those of ended spaces while the mutex is held, in which it
 //!   is taken out, and the totals are summed up in one go under that mutex: each space
 //!   is in exactly one of both. So no total runs backwards, but those marked "now". Who
-//!   opens or closes a space meanwhile waits for some microseconds for each space.
+//!   opens or closes a space meanwhile waits for some microseconds for each space there
+//!   is; who opens one does so with the mutex of all misc devices.
 //! - *A space that is opened, and a reader.* It is complete when it enters.
 
 use kernel::{
@@ -63,6 +65,7 @@ pub(super) fn enter(space: &Arc<Space>) -> Result {
 /// Nobody counts anything in `space` any more: it can no longer be found. May sleep.
 pub(super) fn leave(space: &Space) {
     let sums = space.stats.sums();
+    sums.trace(space.lock.id());
     let node = REGISTRY.with(|registry| {
         if !Mistake::ForgetEnded.is_made() {
             registry.ended.add(&sums);

@@ -6,7 +6,11 @@ use kernel::prelude::*;
 
 use super::{backing::Kind, space_lock::Wait};
 use crate::{
-    kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
+    kern::{
+        percpu::PerCpuCounters,
+        trace_space::{self, Outcome},
+        uapi::faultline_stats,
+    },
     portable::{fault::Cause, protection::Access},
 };
 
@@ -85,6 +89,8 @@ counters! {
     FaultWaitsFalse => fault_waits_false,
     FaultWaitNs => fault_wait_ns,
 }
+
+const _: () = trace_space::must_name_counters(&NAMES);
 
 impl From<Cause> for Counter {
     fn from(cause: Cause) -> Self {
@@ -171,6 +177,13 @@ impl Sums {
     /// Each with its name.
     pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         NAMES.into_iter().zip(self.0)
+    }
+
+    /// Tells traces that these are the counters of a space that ends.
+    pub(super) fn trace(&self, space: usize) {
+        for (counter, &sum) in self.0.iter().enumerate() {
+            trace_space::space_counted(space, counter as u32, sum);
+        }
     }
 
     pub(crate) fn get(&self, counter: Counter) -> u64 {

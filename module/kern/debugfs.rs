@@ -13,7 +13,9 @@
 //!
 //! - *An open file and the end of the module.* The owner of [`Files::OPERATIONS`] is
 //!   the module: debugfs takes a reference to it before it calls `open`, and gives it
-//!   up behind `release`. Who opens a file of a module that is going gets `ENXIO`.
+//!   up behind `release`. Who opens a file of a module that is going gets `ENXIO`. (A
+//!   module whose init fails goes whatever its references. So nothing that can fail
+//!   comes behind [`Dir::new`].)
 //! - *A read and the removal of the directory.* debugfs calls `open`, `read` and
 //!   `llseek` only of a file that is not removed, and a removal waits for such calls. So
 //!   they may use the directory's data, which is dropped behind that. `release` is
@@ -105,7 +107,8 @@ unsafe impl<D: Send + Sync> Sync for Dir<D> {}
 
 impl<D: Send + Sync + 'static> Dir<D> {
     /// An empty directory at the top of debugfs. As usual there, nobody is told if it
-    /// could not be made: then there are no files. May sleep.
+    /// could not be made: then there are no files. Nothing that can fail comes behind it in
+    /// the init of a module. May sleep.
     pub(crate) fn new(name: &CStr, data: Arc<D>) -> Self {
         // SAFETY: The name is a string, which is copied.
         let dentry = unsafe { bindings::faultline_debugfs_dir(name.as_char_ptr()) };
@@ -124,7 +127,7 @@ impl<D: Send + Sync + 'static> Dir<D> {
                 MODE,
                 self.dentry,
                 data,
-                &Files::<R>::OPERATIONS,
+                Files::<R>::OPERATIONS,
             )
         }
     }
@@ -185,7 +188,7 @@ impl<R: Records> fmt::Display for Shown<'_, R> {
 struct Files<R>(PhantomData<R>);
 
 impl<R: Records> Files<R> {
-    const OPERATIONS: c::file_operations = c::file_operations {
+    const OPERATIONS: &'static c::file_operations = &c::file_operations {
         owner: this_module::<crate::LocalModule>().as_ptr(),
         open: Some(Self::open),
         read: Some(c::seq_read),
@@ -194,7 +197,7 @@ impl<R: Records> Files<R> {
         ..pin_init::zeroed()
     };
 
-    const RECORDS: c::seq_operations = c::seq_operations {
+    const RECORDS: &'static c::seq_operations = &c::seq_operations {
         start: Some(Self::start),
         stop: Some(Self::stop),
         next: Some(Self::next),
@@ -215,7 +218,7 @@ impl<R: Records> Files<R> {
             return ENOMEM.to_errno();
         };
         // SAFETY: By the safety requirements; the operations are static.
-        let error = unsafe { c::seq_open(file, &Self::RECORDS) };
+        let error = unsafe { c::seq_open(file, Self::RECORDS) };
         if error == 0 {
             // SAFETY: `seq_open()` has put a seq_file there.
             let seq = unsafe { (*file).private_data }.cast::<c::seq_file>();

@@ -3,7 +3,8 @@
 //! A mutex that is a static.
 //!
 //! `kernel::sync::global_lock!` has one whose initialisation before its first use is
-//! promised; here it is checked.
+//! promised, which what has the static, the driver, cannot do without being unsafe; here it
+//! is checked.
 
 use core::{cell::UnsafeCell, pin::Pin};
 

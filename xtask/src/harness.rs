@@ -41,8 +41,7 @@ fn build(
     args: &[&str],
     program: &str,
 ) -> Result<PathBuf> {
-    let target_dir = ctx.cached("harness");
-    let path = target_dir.join(TARGET).join("release").join(program);
+    let path = target_dir(ctx).join(TARGET).join("release").join(program);
     let age = || path.metadata().and_then(|m| m.modified()).ok();
     let before = age();
     let mut cargo = cargo(ctx, tools);
@@ -50,7 +49,7 @@ fn build(
         .args(["build", "--release", "--package", "harness"])
         .args(args)
         .args(["--target", TARGET, "--target-dir"])
-        .arg(&target_dir)
+        .arg(target_dir(ctx))
         .env("RUSTFLAGS", STATIC);
     Step::new(ctx, format!("building {title}"), cargo).run()?;
     let after = age();
@@ -59,6 +58,15 @@ fn build(
         ctx.note_work();
     }
     Ok(path)
+}
+
+/// Where it is once it is built.
+pub(crate) fn built(ctx: &Ctx) -> PathBuf {
+    target_dir(ctx).join(TARGET).join("release/faultline")
+}
+
+fn target_dir(ctx: &Ctx) -> PathBuf {
+    ctx.cached("harness")
 }
 
 /// A cargo in the clone, with the libclang that build scripts need.

@@ -30,6 +30,7 @@ use cmd::run::RunArgs;
 use cmd::shell::ShellArgs;
 use cmd::stress::StressArgs;
 use cmd::test::TestArgs;
+use cmd::trace::TraceArgs;
 use ctx::{Ctx, Global};
 
 /// Builds, boots, runs and tests faultline
@@ -55,6 +56,7 @@ enum Command {
     Run(RunArgs),
     Shell(ShellArgs),
     Stress(StressArgs),
+    Trace(Box<TraceArgs>),
     Test(TestArgs),
     Clean(CleanArgs),
 }
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Run(args) => args.run(&ctx),
         Command::Shell(args) => args.run(&ctx),
         Command::Stress(args) => args.run(&ctx),
+        Command::Trace(args) => args.run(&ctx),
         Command::Test(args) => args.run(&ctx),
         Command::Clean(args) => args.run(&ctx),
     }

@@ -23,16 +23,15 @@ mod maps;
 mod spaces;
 mod totals;
 
-use kernel::{c_str, prelude::*, sync::Arc};
+use kernel::{c_str, sync::Arc};
 
-use super::{live, registry};
+use super::live;
 use crate::kern::debugfs::Dir;
 
-/// Makes the files, which are there until what is returned is dropped. `ENOMEM`. May
-/// sleep.
-pub(crate) fn show() -> Result<Dir<()>> {
-    registry::init();
-    let dir = Dir::new(c_str!("faultline"), Arc::new((), GFP_KERNEL)?);
+/// Makes the files, which are there until what is returned is dropped; as
+/// [`Dir::new`], at the end of init. May sleep.
+pub(crate) fn show(data: Arc<()>) -> Dir<()> {
+    let dir = Dir::new(c_str!("faultline"), data);
     dir.add_text::<live::Shown>(c_str!("live"));
     dir.add_records::<spaces::Lines>(c_str!("spaces"));
     dir.add_records::<spaces::JsonLines>(c_str!("spaces.jsonl"));
@@ -41,5 +40,5 @@ pub(crate) fn show() -> Result<Dir<()>> {
     dir.add_text::<totals::Json>(c_str!("stats.json"));
     #[cfg(faultline_test_hooks)]
     dir.add_text::<super::point::Shown>(c_str!("points"));
-    Ok(dir)
+    dir
 }

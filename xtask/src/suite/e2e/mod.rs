@@ -4,6 +4,7 @@
 mod cases;
 mod examples;
 mod signals;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -73,13 +74,21 @@ const STATUSES: [(&str, &str, &str, u8); 10] = [
 type Body = fn(&Ctx) -> Result<()>;
 
 /// The tests that need more than that.
-const CASES: [(&str, Body); 11] = [
+const CASES: [(&str, Body); 19] = [
     ("e2e.usage.no_command", cases::no_command),
     ("e2e.usage.kdir_without_rust", cases::kdir_without_rust),
     ("e2e.build.warm_is_idle", cases::warm_is_idle),
     (
         "e2e.run.arguments_and_added_file",
         cases::arguments_and_added_file,
+    ),
+    (
+        "e2e.run.files_are_brought_back",
+        cases::files_are_brought_back,
+    ),
+    (
+        "e2e.run.files_that_cannot_come_are_missed",
+        cases::files_that_cannot_come_are_missed,
     ),
     (
         "e2e.run.guest_has_its_file_systems",
@@ -92,6 +101,30 @@ const CASES: [(&str, Body); 11] = [
     (
         "e2e.shell.runs_what_it_is_told",
         cases::shell_runs_what_it_is_told,
+    ),
+    (
+        "e2e.trace.trace_cmd_reads_the_same",
+        trace::trace_cmd_reads_the_same,
+    ),
+    (
+        "e2e.trace.summary_agrees_with_the_counters",
+        trace::summary_agrees_with_the_counters,
+    ),
+    (
+        "e2e.trace.losses_are_said_first",
+        trace::losses_are_said_first,
+    ),
+    (
+        "e2e.trace.a_wrong_filter_is_explained",
+        trace::a_wrong_filter_is_explained,
+    ),
+    (
+        "e2e.trace.nothing_is_left_behind",
+        trace::nothing_is_left_behind,
+    ),
+    (
+        "e2e.trace.the_commands_status_is_passed_on",
+        trace::the_commands_status_is_passed_on,
     ),
     (
         "e2e.signal.interrupt_leaves_no_qemu",
