@@ -64,10 +64,11 @@ pub(super) fn enter(space: &Arc<Space>) -> Result {
 
 /// Nobody counts anything in `space` any more: it can no longer be found. May sleep.
 pub(super) fn leave(space: &Space) {
-    let sums = space.stats.sums();
+    let mut sums = Sums::new();
+    let has_counted = space.stats.add_to(&mut sums);
     sums.trace(space.lock.id());
     let node = REGISTRY.with(|registry| {
-        if !Mistake::ForgetEnded.is_made() {
+        if has_counted && !Mistake::ForgetEnded.is_made() {
             registry.ended.add(&sums);
         }
         registry.left += 1;

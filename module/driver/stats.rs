@@ -216,9 +216,9 @@ impl Stats {
         sums
     }
 
-    /// Adds the counters to `sums`.
-    pub(crate) fn add_to(&self, sums: &mut Sums) {
-        self.counters.add_to(&mut sums.0);
+    /// Adds the counters to `sums`. Returns whether there is any that is not zero.
+    pub(crate) fn add_to(&self, sums: &mut Sums) -> bool {
+        self.counters.add_to(&mut sums.0)
     }
 
     pub(crate) fn count(&self, counter: Counter) {

@@ -54,9 +54,9 @@ impl<const N: usize> PerCpuCounters<N> {
         unsafe { bindings::faultline_percpu_inc_all(self.array.as_ptr(), set) }
     }
 
-    /// Adds each counter, summed up over all CPUs, to that of `sums`, wrapping: in one
-    /// pass over what each CPU has.
-    pub(crate) fn add_to(&self, sums: &mut [u64; N]) {
+    /// Adds each counter, summed up over all CPUs, to that of `sums`, wrapping: one CPU
+    /// after the other. Returns whether there was anything to add.
+    pub(crate) fn add_to(&self, sums: &mut [u64; N]) -> bool {
         // SAFETY: By the type invariants, and there are as many sums.
         unsafe {
             bindings::faultline_percpu_sum_all(self.array.as_ptr(), N as u32, sums.as_mut_ptr())

@@ -170,17 +170,26 @@ void faultline_percpu_inc_all(u64 __percpu *array, u64 set)
 	}
 }
 
-void faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums)
+bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums)
 {
+	bool has_counted = false;
 	unsigned int index;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		const u64 *own = per_cpu_ptr(array, cpu);
+		u64 any = 0;
 
+		/* What is counted meanwhile may be missed here as well as below. */
+		for (index = 0; index < len; index++)
+			any |= data_race(own[index]);
+		if (!any)
+			continue;
+		has_counted = true;
 		for (index = 0; index < len; index++)
 			sums[index] += READ_ONCE(own[index]);
 	}
+	return has_counted;
 }
 
 static DEFINE_PER_CPU(u64, faultline_live[FAULTLINE_LIVE_KINDS]);

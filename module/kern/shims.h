@@ -74,8 +74,11 @@ u64 __percpu *faultline_percpu_alloc(unsigned int len);
 void faultline_percpu_free(u64 __percpu *array);
 void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount);
 void faultline_percpu_inc_all(u64 __percpu *array, u64 set);
-/* Adds what each CPU has to sums, in one pass over each CPU's array. */
-void faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums);
+/*
+ * Adds what each CPU has to sums, one CPU after the other; those that have nothing
+ * but zeroes take a short look only. Whether any has something else.
+ */
+bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums);
 
 /* The module's live objects, by kind (enum in driver/live.rs): this_cpu_add(). */
 #define FAULTLINE_LIVE_KINDS 4

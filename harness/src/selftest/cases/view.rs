@@ -214,7 +214,7 @@ fn windows_are_counted() -> Outcome {
     let second = window(&space, 0, 8)?;
     ensure_eq!(windows()?, Some(2), "windows");
     let board = Board::new()?;
-    let child = Child::fork(|| Ok(board.wait(0, 1)?))?;
+    let child = Child::fork(|| board.wait(0, 1))?;
     ensure_eq!(windows()?, Some(4), "windows with those of a child");
     board.set(0, 1);
     child.finish(AMPLE)?;
