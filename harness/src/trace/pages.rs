@@ -144,14 +144,14 @@ mod tests {
     /// A page with these words as its events.
     fn page(time: u64, flags: u64, words: &[u32]) -> Vec<u8> {
         let mut page = time.to_le_bytes().to_vec();
-        page.extend((4 * words.len() as u64 | flags).to_le_bytes());
+        page.extend(((4 * words.len() as u64) | flags).to_le_bytes());
         page.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         page.resize(LAYOUT.size, 0);
         page
     }
 
     fn word(kind: u32, delta: u32) -> u32 {
-        delta << 5 | kind
+        (delta << 5) | kind
     }
 
     fn times(words: &[u32]) -> Vec<u64> {

@@ -57,13 +57,14 @@ pub fn run(options: &Record) -> Result<u8> {
     let ended = command(options).and_then(|child| wait(child, &stop));
     instance.set("tracing_on", "0")?;
     let pages = drain.finish()?;
+    // Whoever takes the tracer away takes the statistics, too.
+    let buffers = finish(&instance, &mut header, &cpus)?;
     // And now nothing else runs any more.
     instance.switch(&events, false)?;
     if options.function_graph {
         instance.stop_functions()?;
     }
     let code = ended?;
-    let buffers = finish(&instance, &mut header, &cpus)?;
     instance.remove()?;
     write::write(&options.out, &header, &pages)?;
     say_what_came(&options.out, &pages, &buffers);

@@ -88,7 +88,7 @@ fn value(file: &TraceFile, field: &Field, content: &[u8]) -> String {
     match (field.kind, field.number(content)) {
         (Kind::Text, _) => until_zero(bytes),
         (Kind::Elsewhere, Some(place)) => {
-            let (at, length) = (place as usize & 0xffff, place as usize >> 16 & 0xffff);
+            let (at, length) = (place as usize & 0xffff, (place as usize >> 16) & 0xffff);
             until_zero(content.get(at..at + length).unwrap_or(b"?"))
         }
         (_, None) | (Kind::Bytes, _) => bytes.iter().map(|b| format!("{b:02x}")).collect(),

@@ -18,7 +18,7 @@ const PAGE: usize = 4096;
 fn page(events: &[(u32, u32)], flags: u64) -> Vec<u8> {
     let mut data = Vec::new();
     for (delta, cause) in events {
-        data.extend((delta << 5 | 12).to_le_bytes());
+        data.extend(((delta << 5) | 12).to_le_bytes());
         let mut record = [0u8; 48];
         record[..2].copy_from_slice(&701u16.to_le_bytes());
         record[4..8].copy_from_slice(&77i32.to_le_bytes());
@@ -29,7 +29,7 @@ fn page(events: &[(u32, u32)], flags: u64) -> Vec<u8> {
         data.extend(record);
     }
     let mut page = 5_000_000_000u64.to_le_bytes().to_vec();
-    page.extend((data.len() as u64 | flags).to_le_bytes());
+    page.extend(((data.len() as u64) | flags).to_le_bytes());
     page.extend(data);
     page.resize(PAGE, 0);
     page

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::trace::event::{Event, Lock, What};
+use crate::trace::event::{Event, Fault, Names, What};
 
 /// Which faults are shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,28 +45,26 @@ impl Life {
 #[derive(Debug, Default)]
 pub struct Faults {
     /// By thread: what may belong to a fault that is not over.
-    open: HashMap<i32, Vec<(usize, u64, Option<u64>, bool)>>,
+    open: HashMap<i32, Vec<(usize, u64, u64, bool)>>,
     lives: Vec<Life>,
 }
 
 impl Faults {
     /// Takes in one event, the `number`th of the module's.
-    pub fn take(&mut self, number: usize, event: &Event) {
+    pub fn take(&mut self, number: usize, event: &Event, names: &Names) {
         let (page, is_slow) = match event.what {
             What::Asked(claim) | What::Got(claim, _) | What::Gave(claim) => {
-                let is_one = !claim.write && claim.pages.count() == 1;
-                match claim.kind {
-                    Lock::Range if !is_one => return,
-                    Lock::Semaphore if claim.write => return,
-                    Lock::Range => (Some(claim.pages.start), true),
-                    Lock::Semaphore => (is_one.then_some(claim.pages.start), true),
+                if claim.write || claim.pages.count() != 1 {
+                    return;
                 }
+                (claim.pages.start, true)
             }
-            What::Aborted(fault, _) | What::FellBack(fault) => (Some(fault.page), true),
-            What::Speculated(fault, _) => (Some(fault.page), false),
-            What::Committed(_, page, _) => (Some(page), false),
-            What::Completed(fault, ..) => {
-                self.complete(number, event, fault.space, fault.page);
+            What::Aborted(fault, _) | What::FellBack(fault) => (fault.page, true),
+            What::Speculated(fault, _) => (fault.page, false),
+            What::Committed(_, page, _) => (page, false),
+            What::Completed(fault, path, _) => {
+                let is_slow = names.path(path) == "locked";
+                self.complete(number, event, fault, is_slow);
                 return;
             }
             What::Called(..) => {
@@ -80,13 +78,14 @@ impl Faults {
         open.push((number, event.time, page, is_slow));
     }
 
-    fn complete(&mut self, number: usize, event: &Event, space: u64, page: u64) {
+    fn complete(&mut self, number: usize, event: &Event, fault: Fault, is_slow: bool) {
+        let Fault { space, page, .. } = fault;
         let open = self.open.remove(&event.pid).unwrap_or_default();
         let mut own: Vec<_> = open
             .into_iter()
-            .filter(|(_, _, of, _)| of.is_none_or(|of| of == page))
+            .filter(|(_, _, of, _)| *of == page)
             .collect();
-        own.push((number, event.time, Some(page), false));
+        own.push((number, event.time, page, is_slow));
         self.lives.push(Life {
             number: self.lives.len() as u64 + 1,
             pid: event.pid,
@@ -121,7 +120,7 @@ impl Faults {
         let middle = fast.len() / 2;
         let typical = (!fast.is_empty()).then(|| fast.swap_remove(middle));
         let slowest = slowest.map(|life| ("the slowest that was given up or took a lock", life));
-        let typical = typical.map(|life| ("a typical one without a lock", life));
+        let typical = typical.map(|life| ("a typical one of the others", life));
         Ok(slowest.into_iter().chain(typical).collect())
     }
 }

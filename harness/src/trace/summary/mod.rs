@@ -65,7 +65,7 @@ pub fn summarise(
     for (number, (_, event)) in events.iter().enumerate() {
         counts.take(event, &names);
         locks.take(event);
-        faults.take(number, event);
+        faults.take(number, event, &names);
         ledger.take(event, &names);
     }
     let lost = Losses::of(file, gaps, records.len() as u64);

@@ -150,7 +150,7 @@ fn what_fails_is_counted_and_holds_nothing() {
 fn faults(events: &[Event]) -> Faults {
     let mut faults = Faults::default();
     for (number, event) in events.iter().enumerate() {
-        faults.take(number, event);
+        faults.take(number, event, &Names::default());
     }
     faults
 }

@@ -73,8 +73,7 @@ impl Timeline {
         }
         let mut left_out = 0;
         let mut others = 0;
-        for number in first..=last {
-            let event = &events[number].1;
+        for (number, (_, event)) in events.iter().enumerate().take(last + 1).skip(first) {
             if life.events.contains(&number) {
                 steps.push(step(number, false));
             } else if event.pid != life.pid && touches(&event.what, &life) {
