@@ -35,7 +35,7 @@ mod precision;
 mod purity;
 mod region;
 mod regions;
-mod registry;
+pub(crate) mod registry;
 pub(crate) mod space;
 mod space_lock;
 mod speculative;

@@ -49,7 +49,7 @@ struct Registry {
 }
 
 /// To be called before anything else.
-pub(super) fn init() {
+pub(crate) fn init() {
     REGISTRY.init(c_str!("REGISTRY"), static_lock_class!());
 }
 

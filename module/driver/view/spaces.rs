@@ -2,7 +2,7 @@
 
 //! `spaces` and `spaces.jsonl`: the spaces, one by one.
 
-use kernel::{fmt, prelude::*, sync::Arc};
+use kernel::{fmt, sync::Arc};
 
 use super::super::{
     registry,

@@ -2,7 +2,7 @@
 
 //! `stats` and `stats.json`: what all spaces have counted together.
 
-use kernel::{fmt, prelude::*};
+use kernel::fmt;
 
 use super::super::registry::Totals;
 use crate::kern::debugfs::Text;
