@@ -8,14 +8,15 @@
 //!   `mmap` as a peer.
 //! * [`oracle`]: knows, page by page, what an access may see.
 //! * [`stress`] and [`demo`]: run threads and processes against the oracle.
-//! * [`bench`]: what changes and faults cost, beside the kernel's own memory.
+//! * [`bench`]: what faults and changes cost, beside the kernel's own memory, and what
+//!   became of that from one run to the next.
 //! * [`answer`]: what faults without a retry make others wait.
 //! * [`differential`]: compares a space with Linux's own memory, call by call.
 //! * [`selftest`]: the tests that need the module.
 //!
 //! Raw pointers and system calls are confined to [`access`], [`client`],
 //! [`target`], [`sys`], [`differential::linux`] and the private modules `shared`,
-//! `bench::memory` and `answer::tail`; what forks or waits for processes, in
+//! `bench::memory`, `bench::field` and `answer::tail`; what forks or waits for processes, in
 //! [`stress`], is the one exception.
 
 pub mod access;

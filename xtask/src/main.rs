@@ -22,6 +22,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use cmd::bench::BenchArgs;
 use cmd::build::BuildArgs;
 use cmd::build_and_load::BuildAndLoadArgs;
 use cmd::clean::CleanArgs;
@@ -55,6 +56,7 @@ enum Command {
     Run(RunArgs),
     Shell(ShellArgs),
     Stress(StressArgs),
+    Bench(BenchArgs),
     Test(TestArgs),
     Clean(CleanArgs),
 }
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Run(args) => args.run(&ctx),
         Command::Shell(args) => args.run(&ctx),
         Command::Stress(args) => args.run(&ctx),
+        Command::Bench(args) => args.run(&ctx),
         Command::Test(args) => args.run(&ctx),
         Command::Clean(args) => args.run(&ctx),
     }
