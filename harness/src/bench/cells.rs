@@ -57,6 +57,21 @@ impl<'a> Cell<'a> {
         Summary::of(&rates)
     }
 
+    /// The median of how its rate is to another's, round by round: what disturbs a round
+    /// disturbs both.
+    pub(super) fn ratio_to(&self, other: &Cell<'_>) -> Option<f64> {
+        let of_round = |sample: &&&Sample| {
+            let same = other.0.iter().find(|other| other.round == sample.round)?;
+            (same.rate() > 0.0).then(|| sample.rate() / same.rate())
+        };
+        let ratios: Vec<f64> = self
+            .0
+            .iter()
+            .filter_map(|sample| of_round(&sample))
+            .collect();
+        Summary::of(&ratios).map(|summary| summary.median)
+    }
+
     /// The median of what the slowest thread has done of what the fastest has; nothing
     /// with one thread.
     pub(super) fn fairness(&self) -> Option<f64> {
@@ -135,6 +150,8 @@ mod tests {
         assert_eq!(cells[0].rate().unwrap().median, 30.0);
         assert_eq!(cells[0].fairness(), Some(1.0));
         assert_eq!(cells[1].fairness(), None, "one thread");
+        assert_eq!(cells[0].ratio_to(&cells[1]), Some(6.0), "of round 0");
+        assert_eq!(cells[0].ratio_to(&cells[0]), Some(1.0));
         assert!(cells[0].latencies().is_none());
     }
 }

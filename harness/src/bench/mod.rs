@@ -20,6 +20,7 @@ pub mod record;
 mod run;
 mod slot;
 mod stats;
+mod steps;
 mod table;
 mod target;
 pub(crate) mod team;

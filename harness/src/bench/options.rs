@@ -131,7 +131,7 @@ pub(super) struct Preset {
     alone: bool,
 }
 
-/// Rounds: below five no change can be told from chance, see `compare`.
+/// Five rounds: with fewer, no change can be told from chance, see `compare`.
 const QUICK: Preset = Preset {
     name: "quick",
     sizes: Sizes::QUICK,
@@ -149,10 +149,11 @@ const QUICK: Preset = Preset {
     alone: false,
 };
 
+/// Eight rounds: as many as `compare` wants to find one cell among all.
 const DEFAULT: Preset = Preset {
     name: "default",
     sizes: Sizes::DEFAULT,
-    turn: Duration::from_millis(250),
+    turn: Duration::from_millis(150),
     rounds: 8,
     workloads: &[],
     alone: true,

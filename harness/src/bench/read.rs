@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Reads what a run has left behind, and checks that it can be used.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use super::record::{Record, Run, VERSION};
 pub const FILE: &str = "run.jsonl";
 
 /// The records of a file, or of the [`FILE`] in a directory. They begin with the run; a
-/// run that broke off has no end.
+/// run that broke off has no end, and a last line that was cut off is left out.
 ///
 /// The error is for people: it says which line of which file is wrong, and how.
 pub fn read(path: &Path) -> Result<Vec<Record>, String> {
@@ -24,39 +25,46 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
     parse(BufReader::new(file)).map_err(explain)
 }
 
-/// The same of lines that are read somewhere.
-pub fn parse(lines: impl BufRead) -> Result<Vec<Record>, String> {
+/// The same of what is read somewhere.
+pub fn parse(mut text: impl BufRead) -> Result<Vec<Record>, String> {
     let mut records = Vec::new();
-    for (number, line) in (1..).zip(lines.lines()) {
-        let line = line.map_err(|error| format!("line {number}: {error}"))?;
-        if line.trim().is_empty() {
-            continue;
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        let explain = |error: &dyn fmt::Display| format!("line {number}: {error}");
+        match text.read_line(&mut line) {
+            Ok(0) => break,
+            Ok(_) if line.trim().is_empty() => continue,
+            Ok(_) => {}
+            Err(error) => return Err(explain(&error)),
         }
         // First of all, as the rest may be different in another version.
-        check_version(&line).map_err(|error| format!("line {number}: {error}"))?;
-        let record = serde_json::from_str(&line)
-            .map_err(|error| format!("line {number}: no record of a run: {error}"))?;
-        let is_first = records.is_empty();
-        match (&record, is_first, records.last()) {
-            (Record::Run(_), false, _) => {
-                return Err(format!(
-                    "line {number}: a second run begins: one file, one run"
-                ));
-            }
-            (Record::Sample(_) | Record::End(_), true, _) => {
-                return Err(format!(
-                    "line {number}: the run's own record does not come first"
-                ));
-            }
-            (_, _, Some(Record::End(_))) => {
-                return Err(format!("line {number}: the run has ended before"));
-            }
-            _ => records.push(record),
+        check_version(&line).map_err(|error| explain(&error))?;
+        match serde_json::from_str(&line) {
+            Ok(record) => push(&mut records, record).map_err(|error| explain(&error))?,
+            // The writer was killed in the middle of it.
+            Err(_) if !line.ends_with('\n') && !records.is_empty() => break,
+            Err(error) => return Err(explain(&format!("no record of a run: {error}"))),
         }
     }
     match records.is_empty() {
         true => Err("no records".to_owned()),
         false => Ok(records),
+    }
+}
+
+/// Adds a record where it may stand.
+fn push(records: &mut Vec<Record>, record: Record) -> Result<(), &'static str> {
+    match (&record, records.last()) {
+        (Record::Run(_), Some(_)) => Err("a second run begins: one file, one run"),
+        (Record::Sample(_) | Record::End(_), None) => {
+            Err("the run's own record does not come first")
+        }
+        (_, Some(Record::End(_))) => Err("the run has ended before"),
+        _ => {
+            records.push(record);
+            Ok(())
+        }
     }
 }
 
@@ -122,6 +130,9 @@ mod tests {
         assert_eq!(parse(lines(&records).as_bytes()).unwrap(), records);
         let broken_off = &records[..2];
         assert_eq!(parse(lines(broken_off).as_bytes()).unwrap(), broken_off);
+        let text = lines(&records);
+        let cut_off = &text.as_bytes()[..text.len() - 5];
+        assert_eq!(parse(cut_off).unwrap(), broken_off);
     }
 
     #[test]

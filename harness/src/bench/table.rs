@@ -123,7 +123,7 @@ fn row(
     ];
     if !workload.empty {
         let of_peer = beside.iter().find(|other| other.work().1 == peer);
-        let ratio = of_peer.map(|other| rate / median(other));
+        let ratio = of_peer.and_then(|other| cell.ratio_to(other));
         row.push(ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")));
     }
     let spread = cell.rate().map_or(0.0, |rate| rate.spread());
@@ -160,8 +160,8 @@ fn percentiles(latencies: Option<&Histogram<u64>>) -> [String; 5] {
 
 fn foot(run: &Run, records: &[Record]) -> String {
     let mut text = "\nMedians of rounds; spread: from the first to the third quartile, of the \
-                    median. Latencies are of all rounds. \"to\": beside the kernel's own memory \
-                    of that name, in the same rounds. best: the highest rate of those with as \
+                    median. Latencies are of all rounds. \"to\": to the kernel's own memory of \
+                    that name, round by round. best: the highest rate of those with as \
                     many threads. UNFAIR: what the slowest thread did of what the fastest did.\n"
         .to_owned();
     match records.last() {

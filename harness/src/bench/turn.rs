@@ -33,13 +33,12 @@ impl Sizes {
         buffer: 16 * MIB,
         big: 64 * MIB,
     };
-    /// As will-it-scale has them, and a large change that ends within a second or two
-    /// under emulation.
+    /// Of which a turn has room for some, also under emulation.
     pub(crate) const DEFAULT: Sizes = Sizes {
-        buffer: 128 * MIB,
-        big: 256 * MIB,
+        buffer: 32 * MIB,
+        big: 128 * MIB,
     };
-    /// With a large change that is large.
+    /// As will-it-scale has it, and a large change that is large.
     pub(crate) const LONG: Sizes = Sizes {
         buffer: 128 * MIB,
         big: GIB,

@@ -146,7 +146,7 @@ impl BenchArgs {
         let (seconds, turn, rounds) = match (self.quick, self.long) {
             (true, _) => (600.0, 0.12, 5.0),
             (_, true) => (5.0 * 3600.0, 2.0, 12.0),
-            _ => (2400.0, 0.25, 8.0),
+            _ => (2400.0, 0.15, 8.0),
         };
         let longer = self.seconds.map_or(1.0, |s| (s / turn).max(1.0));
         let more = self

@@ -11,8 +11,9 @@ use crate::PAGE_SIZE;
 use crate::bench::MIB;
 use crate::bench::memory::{Arena, Show};
 use crate::bench::slot::Slot;
+use crate::bench::steps::{Steps, Walker};
 use crate::bench::target::Subject;
-use crate::bench::team::{Go, Steps, Walker, Worked};
+use crate::bench::team::{Go, Worked};
 use crate::bench::turn::{Outcome, Sizes, Turn};
 
 /// Passes for which there is room before a thread has to allocate.
@@ -64,7 +65,7 @@ fn pass(sizes: &Sizes) -> String {
 }
 
 /// When a thread touched its part, in this and that pass, and how many pages.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Passes {
     times: Vec<(Duration, Duration)>,
     pages: u64,
@@ -90,19 +91,19 @@ fn pft(turn: &Turn<'_>, show: Show) -> io::Result<Outcome> {
     let (threads, growth) = turn.crew(0, arena.space(), prepare, |number, passes, go| {
         let walker = steps.walker();
         while crowd.pass(number, &walker, passes, go)? {}
-        Ok((std::mem::take(&mut passes.times), passes.pages))
+        Ok(std::mem::take(passes))
     })?;
     Ok(Outcome {
         time: time_of(&threads),
-        per_thread: threads.iter().map(|thread| thread.done.1).collect(),
+        per_thread: threads.iter().map(|thread| thread.done.pages).collect(),
         growth,
         ..Outcome::default()
     })
 }
 
 /// The passes' times, each from the first thread's beginning to the last one's end.
-fn time_of(threads: &[Worked<(Vec<(Duration, Duration)>, u64)>]) -> Duration {
-    let times = || threads.iter().map(|thread| &thread.done.0);
+fn time_of(threads: &[Worked<Passes>]) -> Duration {
+    let times = || threads.iter().map(|thread| &thread.done.times);
     let passes = times().map(Vec::len).min().unwrap_or(0);
     let pass = |number: usize| {
         let began = times().map(|times| times[number].0).min();

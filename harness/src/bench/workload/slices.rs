@@ -12,7 +12,9 @@ use crate::bench::KIB;
 use crate::bench::goals::churn::change_once;
 use crate::bench::memory::{Arena, Piece};
 use crate::bench::slot::Slot;
-use crate::bench::team::{Go, Steps};
+use crate::bench::steps::Steps;
+use crate::bench::target::Subject;
+use crate::bench::team::Go;
 use crate::bench::turn::{APART, Outcome, Turn};
 use crate::rng::Rng;
 
@@ -40,6 +42,7 @@ pub(super) static KINDS: [Kind; 3] = [
                 .to_owned()
         },
         unit: "page stores",
+        unfit: alone,
         run: pipeline,
         ..USUAL
     },
@@ -51,10 +54,15 @@ pub(super) static KINDS: [Kind; 3] = [
                 .to_owned()
         },
         unit: "page stores",
+        unfit: alone,
         run: global,
         ..USUAL
     },
 ];
+
+fn alone(_: Subject, threads: u32) -> Option<&'static str> {
+    (threads == 1).then_some("one thread shares nothing: see mapbench_local")
+}
 
 fn local(turn: &Turn<'_>) -> io::Result<Outcome> {
     let arena = turn.arena(PAGE_SIZE)?;

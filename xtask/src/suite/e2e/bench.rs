@@ -155,8 +155,8 @@ fn files_are_there(dir: &Path, samples: usize) -> Result<()> {
 pub(super) fn compare_finds_what_was_planted(ctx: &Ctx) -> Result<()> {
     let dir = scratch(ctx, "bench-compare")?;
     let to = dir.to_string_lossy().into_owned();
-    let measure = "faultline bench --workload empty,mmap1,ebizzy,mapbench_local \
-                   --target anon,spf-range --threads 1 --seconds 0.04 --rounds 24 --json";
+    let measure = "faultline bench --workload empty,mmap1,mapbench_local \
+                   --target anon,spf-range --threads 1 --seconds 0.03 --rounds 60 --json";
     let script = format!(
         "{measure} --out /out/a --twin /out/b >/dev/null && \
          {measure} --out /out/c --twin /out/d --plant-slowdown 20 >/dev/null"
@@ -175,7 +175,7 @@ pub(super) fn compare_finds_what_was_planted(ctx: &Ctx) -> Result<()> {
     let slower = compare("c", "d", exit::FAIL)?;
     ensure!(slower["verdict"] == "worse", "{slower}");
     ensure!(slower["better"] == 0, "{slower}");
-    ensure!(slower["worse"].as_u64() >= Some(4), "of six: {slower}");
+    ensure!(slower["worse"].as_u64() >= Some(3), "of four: {slower}");
     let said = slower["notes"].to_string();
     ensure!(said.contains("a slowdown of 20 % was planted"), "{slower}");
     Ok(())
