@@ -26,7 +26,6 @@ const GUEST_OUT: &str = "/out";
 
 /// Measure workloads on spaces and on the kernel's own memory, in the VM
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     action: Option<Action>,
@@ -216,6 +215,16 @@ mod tests {
             argv.join(" "),
             "faultline bench --out /out --workload pft --rounds 3 --quick --dir /run"
         );
+    }
+
+    /// Options of all commands may stand before it.
+    #[test]
+    fn comparing_takes_the_words_behind_it() {
+        let Some(Action::Compare { args }) = bench("compare a b --force --least 5").action else {
+            panic!("it measures");
+        };
+        assert_eq!(args, ["a", "b", "--force", "--least", "5"]);
+        assert!(bench("--quick").action.is_none());
     }
 
     #[test]
