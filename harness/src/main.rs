@@ -23,8 +23,8 @@ enum Verb {
     Differential(differential::Options),
     /// Show a short checked run under each policy
     Demo(demo::Demo),
-    /// Measure what changes of regions and faults cost
-    Bench(bench::Bench),
+    /// Measure workloads on spaces and on Linux's own memory, and compare runs
+    Bench(Box<bench::Bench>),
     /// Measure how many faults coarser designs of speculation would abort for nothing
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait

@@ -22,6 +22,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use cmd::bench::BenchArgs;
 use cmd::build::BuildArgs;
 use cmd::build_and_load::BuildAndLoadArgs;
 use cmd::clean::CleanArgs;
@@ -57,6 +58,7 @@ enum Command {
     Shell(ShellArgs),
     Stress(StressArgs),
     Trace(Box<TraceArgs>),
+    Bench(BenchArgs),
     Test(TestArgs),
     Clean(CleanArgs),
 }
@@ -91,6 +93,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Shell(args) => args.run(&ctx),
         Command::Stress(args) => args.run(&ctx),
         Command::Trace(args) => args.run(&ctx),
+        Command::Bench(args) => args.run(&ctx),
         Command::Test(args) => args.run(&ctx),
         Command::Clean(args) => args.run(&ctx),
     }

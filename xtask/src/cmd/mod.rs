@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The commands, one file each, and the options that several share.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod build_and_load;
 pub(crate) mod clean;

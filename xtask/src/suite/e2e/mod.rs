@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Tests of xtask itself, as a user runs it.
 
+mod bench;
 mod cases;
 mod examples;
 mod signals;
@@ -74,10 +75,18 @@ const STATUSES: [(&str, &str, &str, u8); 10] = [
 type Body = fn(&Ctx) -> Result<()>;
 
 /// The tests that need more than that.
-const CASES: [(&str, Body); 19] = [
+const CASES: [(&str, Body); 21] = [
     ("e2e.usage.no_command", cases::no_command),
     ("e2e.usage.kdir_without_rust", cases::kdir_without_rust),
     ("e2e.build.warm_is_idle", cases::warm_is_idle),
+    (
+        "e2e.bench.every_workload_on_every_target",
+        bench::every_workload_on_every_target,
+    ),
+    (
+        "e2e.bench.compare_finds_what_was_planted",
+        bench::compare_finds_what_was_planted,
+    ),
     (
         "e2e.run.arguments_and_added_file",
         cases::arguments_and_added_file,

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::bounds::{Bound, Goal, Place};
 use super::cases::{Case, GIB, KIB, MIB};
-use super::goals::{Bound, Goal, Place};
-use super::memory::{Arena, On, Piece};
-use super::pace::{CommonRate, Pace};
-use super::team::{beside, spin};
 use super::{DUE, FAULT_RATE};
 use crate::PAGE_SIZE;
+use crate::bench::memory::{Arena, On, Piece};
+use crate::bench::pace::{CommonRate, Pace};
+use crate::bench::team::{beside, spin};
 
 /// What is changed, in bytes, and where in a space.
 pub(crate) const CHUNK: u64 = 64 * KIB;

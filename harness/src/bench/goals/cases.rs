@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::measure::rate;
-use super::memory::On;
 use super::{Figure, churn, ebizzy, open_loop, touch};
+use crate::bench::memory::On;
 use crate::selftest::sys::memory::{Mapping, READ_WRITE, wait_for_grace_period};
 use crate::{Advice, PAGE_SIZE, Placement, Policy, Prot, Space};
 

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::bounds::{Bound, Goal, Place};
 use super::cases::{Case, GIB, MIB};
 use super::churn::change_once;
-use super::goals::{Bound, Goal, Place};
-use super::latency::Record;
-use super::memory::{Arena, On};
-use super::pace::{CommonRate, Pace};
-use super::team::{beside, spin};
 use super::{DUE, Figure};
+use crate::bench::latency::Record;
+use crate::bench::memory::{Arena, On};
+use crate::bench::pace::{CommonRate, Pace};
+use crate::bench::team::{beside, spin};
 use crate::{PAGE_SIZE, Space};
 
 const BESIDE_SPIN: &str = "small beside a spinning thread";

@@ -5,13 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use super::Figure;
+use super::bounds::{Bound, Goal, Place};
 use super::cases::{Case, GIB, KIB};
 use super::churn::change_once;
 use super::counts::{ABORTS, FALSE_ABORTS};
-use super::goals::{Bound, Goal, Place};
 use super::measure::rate;
-use super::memory::{Arena, On};
 use crate::PAGE_SIZE;
+use crate::bench::memory::{Arena, On};
 use crate::counts::Counts;
 
 const WORK: &str = "ebizzy, 2 threads";

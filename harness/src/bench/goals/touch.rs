@@ -4,13 +4,13 @@
 use std::io;
 use std::time::Duration;
 
+use super::bounds::{Bound, Goal, Place};
 use super::cases::{Case, MIB};
 use super::counts::ABORTS;
-use super::goals::{Bound, Goal, Place};
-use super::memory::{Arena, On, Piece, Show, thread_faults};
-use super::team::{Workers, together};
 use super::{FAULT_RATE, Figure};
 use crate::PAGE_SIZE;
+use crate::bench::memory::{Arena, On, Piece, Show, thread_faults};
+use crate::bench::team::{Workers, together};
 use crate::counts::Counts;
 
 /// What is touched at a time, in bytes.
@@ -153,7 +153,7 @@ mod tests {
     fn a_page_that_is_there_is_found_out() {
         let arena = Arena::new(On::Linux, SIZE, PAGES).unwrap();
         let piece = arena.map(0, 2 * MIB).unwrap();
-        super::super::memory::forbid_huge_pages().unwrap();
+        crate::bench::memory::forbid_huge_pages().unwrap();
         touch_part(&piece, 1, 2).unwrap();
         assert!(touch_part(&piece, 1, 2).is_err(), "the second touch");
         touch_part(&piece, 0, 2).unwrap();

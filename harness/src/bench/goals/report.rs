@@ -4,7 +4,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use super::goals::{Goal, Place, Verdict};
+use super::bounds::{Goal, Place, Verdict};
 use super::measure::Rounds;
 use super::{Measured, churn, ebizzy, open_loop, touch};
 
@@ -160,8 +160,8 @@ pub(super) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::Figure;
-    use crate::bench::cases::Case;
+    use crate::bench::goals::Figure;
+    use crate::bench::goals::cases::Case;
 
     fn result(work: &'static str, on: &str, turns: &[&[Figure]]) -> Measured {
         let mut result = Measured {
