@@ -24,7 +24,7 @@ impl Axis {
     /// From 0 to a round value at or above `most`.
     pub(super) fn linear(most: f64, places: (f64, f64)) -> Axis {
         let most = if most > 0.0 { most } else { 1.0 };
-        let rough = most / 4.0;
+        let rough = most / 5.0;
         let power = 10f64.powf(rough.log10().floor());
         let found = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power);
         // What is above by an error of rounding is no reason for another step.
@@ -99,22 +99,30 @@ impl Axis {
     }
 }
 
-/// Places for labels that are wanted at `wanted`, in any order: at least `apart`
-/// from each other, within `from` to `to` as far as they fit, and moved little.
+/// Places for labels that are wanted at `wanted`, in any order: `apart` from each
+/// other, within `from` to `to` as far as they fit, and moved as little as can be.
 pub(super) fn spread_out(wanted: &[f64], apart: f64, from: f64, to: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
-    let mut places = wanted.to_vec();
-    // Down, each below the one before, and then up again from the end.
-    let mut next = from;
-    for &at in &order {
-        places[at] = places[at].max(next);
-        next = places[at] + apart;
+    // Less what those before it need, no label may be below the next: where that is
+    // so, both are drawn together, with all that were before (isotonic regression).
+    let mut blocks: Vec<(f64, usize)> = Vec::new();
+    let mean = |(sum, count): (f64, usize)| sum / count as f64;
+    for (rank, &at) in order.iter().enumerate() {
+        let mut last = (wanted[at] - rank as f64 * apart, 1);
+        while let Some(before) = blocks.last().copied().filter(|&b| mean(b) > mean(last)) {
+            blocks.pop();
+            last = (before.0 + last.0, before.1 + last.1);
+        }
+        blocks.push(last);
     }
-    let mut last = to;
-    for &at in order.iter().rev() {
-        places[at] = places[at].min(last);
-        last = places[at] - apart;
+    let all = blocks
+        .iter()
+        .flat_map(|&block| std::iter::repeat_n(mean(block), block.1));
+    let highest = to - apart * wanted.len().saturating_sub(1) as f64;
+    let mut places = wanted.to_vec();
+    for (rank, (&at, place)) in order.iter().zip(all).enumerate() {
+        places[at] = place.max(from).min(highest) + rank as f64 * apart;
     }
     places
 }
@@ -132,16 +140,18 @@ mod tests {
     #[test]
     fn marks_are_round_and_reach_the_largest_value() {
         for (most, wanted) in [
-            (3.0, vec![0.0, 1.0, 2.0, 3.0]),
-            (100.0, vec![0.0, 25.0, 50.0, 75.0, 100.0]),
-            (0.0, vec![0.0, 0.25, 0.5, 0.75, 1.0]),
+            (2.5, vec!["0", "0.5", "1", "1.5", "2", "2.5"]),
+            (100.0, vec!["0", "20", "40", "60", "80", "100"]),
+            (0.0, vec!["0", "0.2", "0.4", "0.6", "0.8", "1"]),
         ] {
-            assert_eq!(values(&Axis::linear(most, (0.0, 1.0))), wanted, "{most}");
+            let marks = Axis::linear(most, (0.0, 1.0)).marks(number::plain);
+            let names: Vec<_> = marks.into_iter().map(|(_, name)| name).collect();
+            assert_eq!(names, wanted, "{most}");
         }
         for n in 1..2000 {
             let most = f64::from(n) * 1.7e-3;
             let marks = values(&Axis::linear(most, (0.0, 1.0)));
-            assert!((3..=6).contains(&marks.len()), "{most}: {marks:?}");
+            assert!((3..=7).contains(&marks.len()), "{most}: {marks:?}");
             assert!(marks.last() >= Some(&(most * 0.999)), "{most}: {marks:?}");
         }
     }
@@ -182,10 +192,11 @@ mod tests {
     #[test]
     fn labels_do_not_overlap() {
         let places = spread_out(&[50.0, 10.0, 51.0, 99.0, 52.0], 10.0, 0.0, 100.0);
+        assert_eq!(places[2], 51.0, "in the middle of the three");
         let mut sorted = places.clone();
         sorted.sort_by(f64::total_cmp);
         assert!(
-            sorted.windows(2).all(|two| two[1] - two[0] >= 10.0),
+            sorted.windows(2).all(|two| two[1] - two[0] > 9.999),
             "{places:?}"
         );
         assert_eq!((places[1], places[3]), (10.0, 99.0), "these had room");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What stands out, in sentences that are made from the figures and nothing else.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use super::data::{Cell, Data};
 use super::number;
@@ -26,6 +26,7 @@ pub(super) fn sentences(data: &Data<'_>) -> Vec<String> {
         );
     }
     said.push(tally(&races));
+    said.extend(favourite(&races));
     said.extend(ahead(&races));
     said.extend(behind(&races));
     said.extend(tails(&races));
@@ -118,6 +119,29 @@ fn tally(races: &[Race<'_, '_>]) -> String {
     )
 }
 
+/// The policy that is the fastest most often, if one is.
+fn favourite(races: &[Race<'_, '_>]) -> Option<String> {
+    let mut wins: Vec<(&str, usize)> = Vec::new();
+    let open = races
+        .iter()
+        .filter(|race| race.module.len() > 1 && race.module[0].rate.median > 0.0);
+    let count = open.clone().count();
+    for name in open.map(|race| race.module[0].target.name.as_str()) {
+        match wins.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, times)) => *times += 1,
+            None => wins.push((name, 1)),
+        }
+    }
+    wins.sort_by_key(|(_, times)| Reverse(*times));
+    match wins.as_slice() {
+        [(_, first), (_, second), ..] if first == second => None,
+        [(name, times), ..] => Some(format!(
+            "Among the policies {name} has the highest median most often: in {times} of {count} workloads."
+        )),
+        [] => None,
+    }
+}
+
 fn ahead(races: &[Race<'_, '_>]) -> Option<String> {
     let won = races
         .iter()
@@ -152,7 +176,8 @@ fn tails(races: &[Race<'_, '_>]) -> Option<String> {
         |(kernel, module, ..): &(f64, f64, &Cell<'_>, &Race<'_, '_>)| (kernel / module).ln().abs();
     let (kernel, ns, cell, race) = pairs.max_by(|a, b| distance(a).total_cmp(&distance(b)))?;
     Some(format!(
-        "Latencies differ most in {}: the 99th percentile of a {} is {} on {} and {} on {}.",
+        "Latencies differ most in {}: the 99th percentile of a {} is {} on {}, the lowest of the \
+         policies, and {} on {}.",
         race.place(),
         cell.latency_of(),
         number::time(ns),

@@ -16,13 +16,13 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
         ul class="sentences" { @for sentence in standout::sentences(data) { li { (sentence) } } }
         p class="note" {
             "Each cell: the median rate of all rounds, per second; then how many times the rate \
-             of the kernel's own memory that is; then from the first to the third quartile. Blue \
+             of the kernel's own memory in the third column that is; then from the first to the third quartile. Blue \
              is faster than the kernel's own memory, orange slower. ★ is the fastest of its row, ☆ \
              what the spread does not tell from it."
         }
         (page.table(Table {
             caption: "Rate of each workload on each target".to_owned(),
-            head: ["workload", "threads", "compared with"].into_iter()
+            head: ["workload", "threads", "beside"].into_iter()
                 .chain(data.targets.iter().map(|target| target.name.as_str()))
                 .map(str::to_owned)
                 .collect(),

@@ -241,7 +241,11 @@ fn counters(rng: &mut Rng, target: &str, work: u64, stalls: f64) -> BTreeMap<Str
         return all;
     }
     // The first loses nothing, so that both cases are to be seen.
-    let aborts = if stalls > 0.05 { work / 40 } else { 0 };
+    let aborts = if stalls > 0.05 {
+        work / (20 + rng.below(60))
+    } else {
+        0
+    };
     let (active, stale) = (rng.below(aborts / 2 + 1), aborts / 4);
     put("spf_attempts", work);
     put("spf_anon_write", work - aborts);
