@@ -90,10 +90,13 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
 }
 
 fn drawn(page: &Page<'_>, name: &str, shares: &[(&Cell<'_>, f64)]) -> Row {
+    let middle = (page.data.targets.len() as f64 - 1.0) / 2.0;
     let dot = |(cell, share): &(&Cell<'_>, f64)| Piece::Dot {
         ink: page.ink(cell.place),
         at: *share,
-        size: 4.0,
+        size: 3.4,
+        // Most of them are at the same place.
+        below: (cell.place as f64 - middle) * 1.5,
         tip: format!("{}: {}", cell.target.name, number::percent(*share)),
     };
     Row {

@@ -108,6 +108,7 @@ fn row(page: &Page<'_>, cell: &Cell<'_>) -> Row {
             ink: ink.clone(),
             at: at(*share),
             size: *size,
+            below: 0.0,
             tip: format!("{}: {name} {}", cell.target.name, number::time(at(*share))),
         }));
     }

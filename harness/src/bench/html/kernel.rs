@@ -16,7 +16,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
     let mut cells: Vec<&Cell<'_>> = Vec::new();
     html! {
         p class="note" {
-            "Processor time of the whole process for each unit of work, median of the rounds: user on the \
+            "Processor time of the whole process for each unit of work, all rounds together: user on the \
              left, pale; kernel on the right. With the most threads of each workload."
         }
         div class="charts" {
@@ -90,8 +90,12 @@ fn figure(page: &Page<'_>, workload: &Workload, threads: u32, cells: &[&Cell<'_>
             }
         })
         .collect();
-    let name = format!("processor time / {}", workload.unit);
-    let chart = rows::draw(&title, &axis, (&name, number::plain_time), &drawn);
+    let chart = rows::draw(
+        &title,
+        &axis,
+        ("processor time for each unit of work", number::plain_time),
+        &drawn,
+    );
     let row = |(cell, user, system): &(&Cell<'_>, f64, f64)| {
         let shown = [*user, *system, user + system].map(number::time);
         [cell.target.name.clone()]

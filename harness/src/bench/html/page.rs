@@ -56,7 +56,9 @@ impl Page<'_> {
             div class="scroll" tabindex="0" role="region" aria-label=(caption) {
                 table {
                     caption { (caption) (self.badges()) }
-                    thead { tr { @for name in &head { th scope="col" { (name) } } } }
+                    thead { tr { @for (at, name) in head.iter().enumerate() {
+                        th scope="col" class=[(at < names).then_some("text")] { (name) }
+                    } } }
                     tbody {
                         @for row in &rows {
                             tr {

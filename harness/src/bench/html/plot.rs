@@ -13,6 +13,8 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = WIDTH - 104.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = HEIGHT - 40.0;
+/// Letters of a label.
+const LETTERS: usize = 14;
 /// From one label to the next.
 const APART: f64 = 13.0;
 
@@ -62,6 +64,17 @@ pub(super) fn px(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
+/// A name that has room for so many letters, and is told in full to who points at it.
+pub(super) fn clipped(name: &str, letters: usize) -> Markup {
+    html! {
+        @if name.chars().count() > letters {
+            (name.chars().take(letters - 1).collect::<String>()) "…" title { (name) }
+        } @else {
+            (name)
+        }
+    }
+}
+
 impl Plot<'_> {
     pub(super) fn draw(&self) -> Markup {
         html! {
@@ -101,16 +114,17 @@ impl Plot<'_> {
         let wanted: Vec<f64> = ends.iter().map(|(_, end)| end.y).collect();
         let places = spread_out(&wanted, APART, TOP - 4.0, BOTTOM);
         html! {
-            @for ((line, end), y) in ends.iter().zip(places) {
-                g class=(line.ink) {
-                    polyline class="lead" points={
-                        (px(end.x + 5.0)) "," (px(end.y)) " "
-                        (px(RIGHT + 2.0)) "," (px(y)) " " (px(RIGHT + 8.0)) "," (px(y))
-                    } {}
-                    text class="label" x=(px(RIGHT + 11.0)) y=(px(y + 4.0)) { (line.name) }
-                }
-            }
-        }
+                   @for ((line, end), y) in ends.iter().zip(places) {
+                       g class=(line.ink) {
+                           polyline class="lead" points={
+                               (px(end.x + 5.0)) "," (px(end.y)) " "
+                               (px(RIGHT + 2.0)) "," (px(y)) " " (px(RIGHT + 8.0)) "," (px(y))
+                           } {}
+                           text class="label" x=(px(RIGHT + 11.0)) y=(px(y + 4.0)) {
+        (clipped(&line.name, LETTERS)) }
+                       }
+                   }
+               }
     }
 }
 

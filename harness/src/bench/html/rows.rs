@@ -3,13 +3,15 @@
 
 use maud::{Markup, html};
 
-use super::plot::px;
+use super::plot::{clipped, px};
 use super::scale::Axis;
 
 const WIDTH: f64 = 460.0;
-const LEFT: f64 = 128.0;
-const RIGHT: f64 = WIDTH - 18.0;
+const LEFT: f64 = 150.0;
+const RIGHT: f64 = WIDTH - 26.0;
 const TOP: f64 = 8.0;
+/// Letters that stand left of them.
+const LETTERS: usize = 24;
 /// Height of a row.
 const ROW: f64 = 21.0;
 /// Half of a bar's.
@@ -29,11 +31,12 @@ pub(super) enum Piece {
     },
     /// A thin line that shows the spread.
     Range { ink: String, from: f64, to: f64 },
-    /// A value.
+    /// A value, so far below the middle of its row.
     Dot {
         ink: String,
         at: f64,
         size: f64,
+        below: f64,
         tip: String,
     },
 }
@@ -62,7 +65,9 @@ pub(super) fn draw(
             }
             @for (at, row) in rows.iter().enumerate() {
                 @let y = TOP + ROW * (at as f64 + 0.5);
-                text class="mark" x=(px(LEFT - 7.0)) y=(px(y + 4.0)) text-anchor="end" { (row.name) }
+                text class="mark" x=(px(LEFT - 7.0)) y=(px(y + 4.0)) text-anchor="end" {
+                    (clipped(&row.name, LETTERS))
+                }
                 @for piece in &row.pieces { (piece.draw(axis, y)) }
             }
             line class="axis" x1=(px(LEFT)) y1=(px(TOP)) x2=(px(LEFT)) y2=(px(bottom)) {}
@@ -86,8 +91,8 @@ impl Piece {
                     line class={"bar " (ink)} x1=(px(axis.at(*from))) y1=(px(y))
                         x2=(px(axis.at(*to))) y2=(px(y)) {}
                 }
-                Piece::Dot { ink, at, size, tip } => {
-                    circle class={"dot " (ink)} cx=(px(axis.at(*at))) cy=(px(y)) r=(size) {
+                Piece::Dot { ink, at, size, below, tip } => {
+                    circle class={"dot " (ink)} cx=(px(axis.at(*at))) cy=(px(y + below)) r=(size) {
                         title { (tip) }
                     }
                 }
