@@ -34,9 +34,6 @@ const KINDS: [&str; 6] = [
     "private_write",
 ];
 
-/// Rows that are shown without being asked for.
-const FEW: usize = 20;
-
 const ATTEMPTS: &str = "spf_attempts";
 
 /// How many attempts were given up.
@@ -79,7 +76,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
                 "Entries that faults installed, of all rounds: by speculation, and with a lock held, by \
                  what is mapped and how it was accessed. Targets are followed by their threads."
             }
-            details { summary { "Table of " (counted.len()) " rows" } (page.table(kinds(&counted))) }
+            (page.folded(kinds(&counted)))
             h3 { "Waits for the lock" }
             (waits(page, &counted))
         }
@@ -272,27 +269,24 @@ fn waits(page: &Page<'_>, cells: &[&Cell<'_>]) -> Markup {
         ]
     };
     html! {
-            p {
-                @if waited.is_empty() {
-                    "No fault waited for the lock of its space."
-                } @else {
-                    "Faults that could not have the lock of their space at once. A wait is false if no \
-                     change that had the lock was one of that page. What is not in the table did not wait."
-                }
-            }
-            @if !waited.is_empty() {
-    details open=[(waited.len() <= FEW).then_some("open")] {
-     summary { "Table of " (waited.len()) " rows" }
-                (page.table(Table {
-                    caption: "Waits of faults for the lock of their space".to_owned(),
-                    head: head(&[
-                        "workload", "target", "faults", "waits", "of all faults", "of waits false", "mean wait",
-                        "retries",
-                    ]),
-                    names: 2,
-                    rows: waited.iter().map(row).collect(),
-                }))
-    }
+        p {
+            @if waited.is_empty() {
+                "No fault waited for the lock of its space."
+            } @else {
+                "Faults that could not have the lock of their space at once. A wait is false if no \
+                 change that had the lock was one of that page. What is not in the table did not wait."
             }
         }
+        @if !waited.is_empty() {
+            (page.folded(Table {
+                caption: "Waits of faults for the lock of their space".to_owned(),
+                head: head(&[
+                    "workload", "target", "faults", "waits", "of all faults", "of waits false", "mean wait",
+                    "retries",
+                ]),
+                names: 2,
+                rows: waited.iter().map(row).collect(),
+            }))
+        }
+    }
 }

@@ -110,7 +110,7 @@ fn facts(page: &Page<'_>) -> Vec<(&'static str, String)> {
         (
             "Preset",
             format!(
-                "{}: {} rounds, turns of {} ms",
+                "{}; rounds: {}; turns of {} ms",
                 run.preset, run.rounds, run.turn_ms
             ),
         ),

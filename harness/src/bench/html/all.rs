@@ -18,18 +18,15 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             "A row for each workload, target and count of threads. The records of each turn, with every \
              counter, are the JSON Lines file beside this page."
         }
-        details {
-            summary { "Table of " (cells.len()) " rows" }
-            (page.table(Table {
-                caption: "All figures".to_owned(),
-                head: head(&[
-                    "workload", "target", "threads", "rounds", "unit", "median/s", "1st quartile",
-                    "3rd quartile", "least", "most", "latency, median", "99 %", "longest", "besides",
-                ]),
-                names: 2,
-                rows: cells.iter().map(row).collect(),
-            }))
-        }
+        (page.folded(Table {
+            caption: "All figures".to_owned(),
+            head: head(&[
+                "workload", "target", "threads", "rounds", "unit", "median/s", "1st quartile",
+                "3rd quartile", "least", "most", "latency, median", "99 %", "longest", "besides",
+            ]),
+            names: 2,
+            rows: cells.iter().map(row).collect(),
+        }))
     }
 }
 

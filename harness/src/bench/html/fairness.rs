@@ -94,9 +94,9 @@ fn drawn(page: &Page<'_>, name: &str, shares: &[(&Cell<'_>, f64)]) -> Row {
     let dot = |(cell, share): &(&Cell<'_>, f64)| Piece::Dot {
         ink: page.ink(cell.place),
         at: *share,
-        size: 3.4,
+        size: 4.0,
         // Most of them are at the same place.
-        below: (cell.place as f64 - middle) * 1.5,
+        below: (cell.place as f64 - middle) * 3.4,
         tip: format!("{}: {}", cell.target.name, number::percent(*share)),
     };
     Row {

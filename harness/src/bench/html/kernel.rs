@@ -33,7 +33,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             "Growth of /proc/vmstat, of the whole system, and context switches of the process, for each \
              thousand units of work, all rounds together."
         }
-        details { summary { "Table of " (cells.len()) " rows" } (page.table(table(&cells))) }
+        (page.folded(table(&cells)))
     }
 }
 

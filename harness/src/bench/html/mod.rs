@@ -6,10 +6,10 @@
 //! light or dark scheme; each has its figures in a table below. There is no script
 //! and nothing is fetched. The page is well-formed XML, too, which is tested.
 //!
-//! * [`data`]: the records, cell by cell; [`spread`], [`number`].
-//! * [`scale`], [`plot`], [`rows`]: axes, and the two kinds of charts.
-//! * [`page`]: marked figures, tables and colours, of which sections are made.
-//! * A file for each section.
+//! * `data`: the records, cell by cell; `spread`, `number`.
+//! * `scale`, `plot`, `rows`: axes, and the two kinds of charts.
+//! * `page`: marked figures, tables and colours, of which sections are made.
+//! * [`command`], which writes it to a file, and a file for each section.
 
 mod aborts;
 mod about;

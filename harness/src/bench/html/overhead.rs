@@ -26,7 +26,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
                  second table says how large a part, with the most threads of each. It takes the \
                  slowest of these loops with as many threads, so it is an upper bound."
             }
-            (page.table(loops(&empty)))
+            (page.folded(loops(&empty)))
             (page.table(shares(data)))
         }
     }

@@ -45,6 +45,18 @@ impl Page<'_> {
         }
     }
 
+    /// A table that is opened by who wants to see it, unless it is short.
+    pub(super) fn folded(&self, table: Table) -> Markup {
+        let rows = table.rows.len();
+        html! {
+            details open=[(rows <= FEW).then_some("open")] {
+                summary { "Table of " (rows) " rows" }
+                (self.table(table))
+            }
+        }
+    }
+
+    /// A table that is always seen.
     pub(super) fn table(&self, table: Table) -> Markup {
         let Table {
             caption,
@@ -105,6 +117,9 @@ impl Page<'_> {
         }
     }
 }
+
+/// Rows that are shown without being asked for.
+const FEW: usize = 20;
 
 /// Colours that the style sheet has for policies, and for the kernel's own memory.
 const POLICIES: usize = 6;

@@ -12,8 +12,9 @@ const RIGHT: f64 = WIDTH - 26.0;
 const TOP: f64 = 8.0;
 /// Letters that stand left of them.
 const LETTERS: usize = 24;
-/// Height of a row.
+/// Height of a row, at least, and above and below the dots of one that is higher.
 const ROW: f64 = 21.0;
+const AROUND: f64 = 8.0;
 /// Half of a bar's.
 const HALF: f64 = 6.5;
 
@@ -54,7 +55,8 @@ pub(super) fn draw(
     (axis_name, plain): (&str, fn(f64) -> String),
     rows: &[Row],
 ) -> Markup {
-    let bottom = TOP + ROW * rows.len() as f64;
+    let row_height = height(rows);
+    let bottom = TOP + row_height * rows.len() as f64;
     let height = bottom + 38.0;
     html! {
         svg class="plot" viewBox={"0 0 " (px(WIDTH)) " " (px(height))} role="img" aria-label=(about) {
@@ -64,7 +66,7 @@ pub(super) fn draw(
                 text class="mark" x=(x) y=(px(bottom + 16.0)) text-anchor="middle" { (name) }
             }
             @for (at, row) in rows.iter().enumerate() {
-                @let y = TOP + ROW * (at as f64 + 0.5);
+                @let y = TOP + row_height * (at as f64 + 0.5);
                 text class="mark" x=(px(LEFT - 7.0)) y=(px(y + 4.0)) text-anchor="end" {
                     (clipped(&row.name, LETTERS))
                 }
@@ -76,6 +78,20 @@ pub(super) fn draw(
             }
         }
     }
+}
+
+/// As much as the row needs that needs most.
+fn height(rows: &[Row]) -> f64 {
+    let below = |piece: &Piece| match piece {
+        Piece::Dot { below, .. } => below.abs(),
+        Piece::Bar { .. } | Piece::Range { .. } => 0.0,
+    };
+    let most = rows
+        .iter()
+        .flat_map(|row| &row.pieces)
+        .map(below)
+        .fold(0.0, f64::max);
+    ROW.max((most + AROUND) * 2.0)
 }
 
 impl Piece {
