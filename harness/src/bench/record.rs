@@ -42,6 +42,9 @@ pub struct Run {
     pub rounds: u32,
     /// Milliseconds of a turn.
     pub turn_ms: u64,
+    /// Percent by which work was slowed down on purpose, to see whether it is found.
+    #[serde(default)]
+    pub planted_slowdown: Option<f64>,
     /// The machine.
     pub machine: Machine,
     /// The workloads that were measured, in order.
@@ -97,6 +100,9 @@ pub struct Workload {
     pub empty: bool,
     /// Counts of threads it was run with.
     pub threads: Vec<u32>,
+    /// The target of the kernel's own that others are compared with: "anon".
+    #[serde(default)]
+    pub peer: Option<String>,
 }
 
 /// What work is done on.

@@ -26,6 +26,12 @@ pub(super) fn warnings(page: &Page<'_>) -> Markup {
                  measured. Use the report to see that all of it runs, and for nothing else."
             }
         }
+        @if let Some(percent) = page.data.run.planted_slowdown {
+            p class="warning" {
+                strong { "Slowed down on purpose." }
+                " Work of this run was slowed down by " (percent) " %, to see whether that is found."
+            }
+        }
         @match page.data.end {
             None => p class="warning" {
                 strong { "This run broke off." }
@@ -78,7 +84,7 @@ fn described(workload: &Workload) -> Markup {
     html! {
         dt { (workload.name) }
         dd {
-            (workload.about) " Counted in " (workload.unit) "."
+            (workload.about.trim_end_matches('.')) ". Counted in " (workload.unit) "."
             @if let Some(of) = &workload.latency_of { " Latency of each " (of) "." }
             @if workload.interference { " " span class="kind" { "interference" } }
             @if workload.empty { " " span class="kind" { "overhead of the harness" } }

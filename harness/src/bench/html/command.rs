@@ -114,6 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_records_becomes_a_page() {
+        let dir = std::env::temp_dir().join(format!("faultline-report-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory");
+        let (run, page) = (dir.join("run.jsonl"), dir.join("run.html"));
+        fs::write(&run, lines(&records(&Shape::small()))).expect("a file");
+        let made = make(&run, &page).map(|()| fs::read_to_string(&page).expect("the page"));
+        let why = make(&dir.join("none.jsonl"), &page).expect_err("no such file");
+        fs::remove_dir_all(&dir).expect("an end of it");
+        assert!(made.expect("it is made").starts_with("<!DOCTYPE html>"));
+        assert!(why.contains("none.jsonl"), "{why}");
+    }
+
+    #[test]
     fn a_run_is_not_overwritten_by_its_report() {
         let path = Path::new("run.html");
         assert!(make(path, path).expect_err("the same file").contains("-o"));

@@ -163,12 +163,14 @@ impl<'a> Data<'a> {
         threads
     }
 
-    /// The kernel's own memory that stands beside the others: private anonymous
-    /// memory, or else the first there is.
+    /// The kernel's own memory that stands beside the others: what the workload says,
+    /// private anonymous memory, or else the first there is.
     pub(super) fn peer<'c>(&self, cells: &[&'c Cell<'a>]) -> Option<&'c Cell<'a>> {
         let kernel = || cells.iter().filter(|cell| cell.target.kernel);
-        let anon = kernel().find(|cell| cell.target.name == "anon");
-        anon.or_else(|| kernel().next()).copied()
+        let called = |name: &str| kernel().find(|cell| cell.target.name == name);
+        let meant = cells.iter().find_map(|cell| cell.workload.peer.as_deref());
+        let found = meant.and_then(called).or_else(|| called("anon"));
+        found.or_else(|| kernel().next()).copied()
     }
 
     /// Why there is no such cell, if the run says so.

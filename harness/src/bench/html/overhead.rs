@@ -24,7 +24,8 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             p class="note" {
                 "The same loops without the work. Their time is part of that of every workload: the \
                  second table says how large a part, with the most threads of each. It takes the \
-                 slowest of these loops with as many threads, so it is an upper bound."
+                 slowest of these loops that record latencies or do not, as the workload, with as many \
+                 threads, so it is an upper bound."
             }
             (page.folded(loops(&empty)))
             (page.table(shares(data)))
@@ -59,22 +60,28 @@ fn loops(cells: &[&Cell<'_>]) -> Table {
     }
 }
 
-/// Nanoseconds of the slowest loop without work with so many threads, or, if there
-/// is none, with any.
-fn empty_ns(data: &Data<'_>, threads: u32) -> Option<f64> {
-    let of = |with: Option<u32>| {
-        let cells = data.cells.iter().filter(|cell| cell.workload.empty);
-        let cells = cells.filter(|cell| with.is_none_or(|with| cell.threads == with));
+/// Nanoseconds of the slowest loop without work that is most like this workload: with
+/// latencies recorded or not, as there, and with as many threads; or else with any.
+fn empty_ns(data: &Data<'_>, workload: &Workload, threads: u32) -> Option<f64> {
+    let alike =
+        |cell: &Cell<'_>| cell.workload.latency_of.is_some() == workload.latency_of.is_some();
+    let slowest = |like: &dyn Fn(&Cell<'_>) -> bool| {
+        let cells = data
+            .cells
+            .iter()
+            .filter(|cell| cell.workload.empty && like(cell));
         let spread = Spread::of(cells.filter_map(Cell::ns_per_unit));
         (spread.rounds > 0).then_some(spread.most)
     };
-    of(Some(threads)).or_else(|| of(None))
+    slowest(&|cell| alike(cell) && cell.threads == threads)
+        .or_else(|| slowest(&alike))
+        .or_else(|| slowest(&|_| true))
 }
 
 fn shares(data: &Data<'_>) -> Table {
     let row = |workload: &&Workload| {
         let threads = data.threads(&workload.name).last().copied().unwrap_or(0);
-        let empty = empty_ns(data, threads);
+        let empty = empty_ns(data, workload, threads);
         let cells = data.with(&workload.name, threads);
         let mut row = vec![text(format!("{}, {threads}", workload.name))];
         for place in 0..data.targets.len() {

@@ -136,6 +136,7 @@ fn run(shape: &Shape) -> Run {
         preset: "default".to_owned(),
         rounds: shape.rounds,
         turn_ms: 300,
+        planted_slowdown: None,
         machine: Machine {
             kernel: "Linux 7.0.0 TEST DATA, made up and not measured".to_owned(),
             config_hash: Some("0123456789abcdef".repeat(4)),
@@ -173,6 +174,7 @@ fn workload((name, unit, latency_of, ..): &Kind, shape: &Shape) -> Workload {
         latency_of: latency_of.map(str::to_owned),
         interference: name.contains("beside"),
         empty: name.contains("empty"),
+        peer: None,
         threads: shape.threads.clone(),
     }
 }

@@ -238,6 +238,33 @@ fn sentences_follow_the_figures() {
     assert!(!behind.contains("furthest ahead"));
 }
 
+#[test]
+fn a_workload_is_compared_with_the_peer_that_it_names() {
+    let shape = Shape {
+        workloads: 1,
+        targets: 7,
+        ..Shape::small()
+    };
+    let mut records = records(&shape);
+    let beside = |records: &[Record]| {
+        let page = page(records);
+        table(&parsed(&page), "Rate of each workload")[1][2].clone()
+    };
+    assert_eq!(beside(&records), "anon");
+    run(&mut records).workloads[0].peer = Some("memfd".to_owned());
+    assert_eq!(beside(&records), "memfd");
+    run(&mut records).workloads[0].peer = Some("not measured".to_owned());
+    assert_eq!(beside(&records), "anon");
+}
+
+#[test]
+fn a_slowdown_that_was_planted_is_said() {
+    let mut records = records(&Shape::small());
+    assert!(!page(&records).contains("on purpose"));
+    run(&mut records).planted_slowdown = Some(12.5);
+    assert!(page(&records).contains("slowed down by 12.5 %"));
+}
+
 /// `FAULTLINE_REPORT=DIR cargo test -p harness a_report_to_look_at -- --ignored`
 #[test]
 #[ignore = "writes pages of test data for people to look at"]
