@@ -38,7 +38,7 @@ pub(super) fn warnings(page: &Page<'_>) -> Markup {
                 " It has no end, so later rounds, or whole workloads, may be missing."
             },
             Some(end) if !end.skipped.is_empty() => div class="note" {
-                p { "Could not be measured:" }
+                p { "Not measured:" }
                 ul {
                     @for (workload, target, threads, why) in &end.skipped {
                         li {

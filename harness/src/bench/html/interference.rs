@@ -32,7 +32,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             p class="note" {
                 "What the measured thread is left while others work beside it. Where latencies were \
                  recorded, the dots of a row are, from large to small, the median, 99 %, 99.9 % and the \
-                 longest; otherwise bars are rates."
+                 longest; otherwise it is its rate."
             }
             div class="charts" {
                 @for workload in all {
@@ -63,7 +63,7 @@ fn bars(page: &Page<'_>, workload: &Workload, cells: &[&Cell<'_>]) -> Markup {
     let axis = Axis::fitting(&ends, ALONG);
     let rows: Vec<Row> = cells
         .iter()
-        .map(|cell| throughput::bar(page, cell))
+        .map(|cell| throughput::bar(page, cell, &axis))
         .collect();
     let about = format!(
         "{} per second of {} beside others",

@@ -23,9 +23,9 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
         } @else {
             p class="note" {
                 "The same loops without the work. Their time is part of that of every workload: the \
-                 second table says how large a part, with the most threads of each. It takes the \
-                 slowest of these loops that record latencies or do not, as the workload, with as many \
-                 threads, so it is an upper bound."
+                 second table says how large a part, with the most threads of each. Each is \
+                 compared with the slowest of these loops that is like it, in recording latencies or \
+                 not and in its threads, as far as one was measured."
             }
             (page.folded(loops(&empty)))
             (page.table(shares(data)))
@@ -92,7 +92,7 @@ fn shares(data: &Data<'_>) -> Table {
         row
     };
     Table {
-        caption: "The harness's share of the time of a unit of work, at most".to_owned(),
+        caption: "The harness's share of the time of a unit of work".to_owned(),
         head: ["workload, threads"]
             .into_iter()
             .chain(data.targets.iter().map(|target| target.name.as_str()))

@@ -50,7 +50,7 @@ impl Page<'_> {
         let rows = table.rows.len();
         html! {
             details open=[(rows <= FEW).then_some("open")] {
-                summary { "Table of " (rows) " rows" }
+                summary { "Table of " (rows) @if rows == 1 { " row" } @else { " rows" } }
                 (self.table(table))
             }
         }

@@ -115,7 +115,7 @@ fn lines(page: &Page<'_>, workload: &Workload, threads: &[u32]) -> Markup {
 fn bars(page: &Page<'_>, workload: &Workload) -> Markup {
     let cells: Vec<&Cell<'_>> = page.data.of(&workload.name).collect();
     let axis = Axis::fitting(&ends(cells.iter().copied()), ALONG);
-    let rows: Vec<Row> = cells.iter().map(|cell| bar(page, cell)).collect();
+    let rows: Vec<Row> = cells.iter().map(|cell| bar(page, cell, &axis)).collect();
     let about = format!(
         "{} per second of {}, a bar for each target",
         workload.unit, workload.name
@@ -124,24 +124,40 @@ fn bars(page: &Page<'_>, workload: &Workload) -> Markup {
     rows::draw(&about, &axis, (&name, number::plain), &rows)
 }
 
-/// A bar with its spread.
-pub(super) fn bar(page: &Page<'_>, cell: &Cell<'_>) -> Row {
+/// A bar with its spread; a dot where the axis is logarithmic, as the length of a bar
+/// would say nothing there.
+pub(super) fn bar(page: &Page<'_>, cell: &Cell<'_>, axis: &Axis) -> Row {
     let ink = page.ink(cell.place);
-    Row {
-        name: cell.target.name.clone(),
-        pieces: vec![
-            Piece::Bar {
-                ink: ink.clone(),
-                from: 0.0,
-                to: cell.rate.median,
-                tip: tip(cell),
-            },
-            Piece::Range {
-                ink: "over".to_owned(),
-                from: cell.rate.low,
-                to: cell.rate.high,
+    let (rate, tip) = (cell.rate, tip(cell));
+    let range = |ink| Piece::Range {
+        ink,
+        from: rate.low,
+        to: rate.high,
+    };
+    let pieces = match axis.is_log() {
+        true => vec![
+            range(ink.clone()),
+            Piece::Dot {
+                ink,
+                at: rate.median,
+                size: 5.0,
+                below: 0.0,
+                tip,
             },
         ],
+        false => vec![
+            Piece::Bar {
+                ink,
+                from: 0.0,
+                to: rate.median,
+                tip,
+            },
+            range("over".to_owned()),
+        ],
+    };
+    Row {
+        name: cell.target.name.clone(),
+        pieces,
     }
 }
 
