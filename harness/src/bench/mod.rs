@@ -9,6 +9,7 @@ mod field;
 pub(crate) mod goals;
 mod growth;
 mod hdr;
+mod html;
 pub(crate) mod latency;
 mod machine;
 pub(crate) mod memory;
@@ -46,6 +47,7 @@ pub fn run(bench: &Bench) -> ExitCode {
     match &bench.action {
         Some(Action::Goals(goals)) => return goals::run(goals),
         Some(Action::Compare(compare)) => return compare::run(compare),
+        Some(Action::Report(report)) => return html::command::run(report),
         None if options.list => {
             print!("{}", list(options));
             return ExitCode::from(EXIT_PASS);

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::compare::Compare;
 use super::goals::Goals;
+use super::html::command::Report;
 use super::target::Subject;
 use super::turn::Sizes;
 use super::workload::{Crew, Kind};
@@ -30,6 +31,8 @@ pub(super) enum Action {
     Goals(Goals),
     /// Compare two runs: what is better, worse, or the same
     Compare(Compare),
+    /// Make a page with charts of a run
+    Report(Report),
 }
 
 /// What to measure, and how long.

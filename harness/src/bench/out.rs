@@ -10,7 +10,10 @@ use super::options::Options;
 use super::read::{self, make_dir};
 use super::record::Record;
 use super::run::Sinks;
-use super::{csv, hdr};
+use super::{csv, hdr, html};
+
+/// The report, in the directory that `--out` names.
+pub(super) const PAGE: &str = "report.html";
 
 /// The records of a run so far, and the directory they are written to.
 #[derive(Debug, Default)]
@@ -91,6 +94,8 @@ fn write_files(dir: &Path, records: &[Record]) -> io::Result<()> {
         return Ok(());
     };
     fs::write(dir.join("run.csv"), csv::csv(records, run))?;
+    let page = html::render(records).map_err(io::Error::other)?;
+    fs::write(dir.join(PAGE), page)?;
     let histograms = make_dir(&dir.join("histograms"))?;
     for cell in cells(records) {
         if let Some(latencies) = cell.latencies() {

@@ -30,8 +30,8 @@ impl Summary {
     }
 }
 
-/// Between the two nearest values.
-fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
+/// Between the two nearest of sorted values, in proportion; nothing of none.
+pub(super) fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let at = part * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     Some(below + (above - below) * at.fract())
