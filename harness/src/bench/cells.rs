@@ -141,7 +141,7 @@ mod tests {
         };
         let records = [
             sample("anon", 0, &[10, 20]),
-            sample("range", 0, &[5]),
+            sample("range", 1, &[5]),
             sample("anon", 1, &[30, 30]),
             sample("anon", 2, &[0, 0]),
         ];
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(cells[0].rate().unwrap().median, 30.0);
         assert_eq!(cells[0].fairness(), Some(1.0));
         assert_eq!(cells[1].fairness(), None, "one thread");
-        assert_eq!(cells[0].ratio_to(&cells[1]), Some(6.0), "of round 0");
+        assert_eq!(cells[0].ratio_to(&cells[1]), Some(12.0), "of round 1");
         assert_eq!(cells[0].ratio_to(&cells[0]), Some(1.0));
         assert!(cells[0].latencies().is_none());
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::machine::machine;
@@ -238,12 +239,7 @@ fn turn<'a>(
 
 fn sample(row: &Row, cell: &Cell, round: u32, outcome: Outcome) -> io::Result<Sample> {
     let usage = outcome.growth.usage;
-    let histogram = outcome.latencies.map(|latencies| {
-        let mut bytes = Vec::new();
-        let result = V2DeflateSerializer::new().serialize(&latencies, &mut bytes);
-        let failed = |error| io::Error::other(format!("a histogram: {error:?}"));
-        result.map(|_| STANDARD.encode(bytes)).map_err(failed)
-    });
+    let histogram = outcome.latencies.as_ref().map(encode);
     Ok(Sample {
         workload: row.kind.name.to_owned(),
         target: cell.on.name().to_owned(),
@@ -260,6 +256,14 @@ fn sample(row: &Row, cell: &Cell, round: u32, outcome: Outcome) -> io::Result<Sa
         system_seconds: usage.system_seconds,
         extra: outcome.extra,
     })
+}
+
+/// As it stands in the records.
+pub(super) fn encode(latencies: &Histogram<u64>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let result = V2DeflateSerializer::new().serialize(latencies, &mut bytes);
+    let failed = |error| io::Error::other(format!("a histogram: {error:?}"));
+    result.map(|_| STANDARD.encode(bytes)).map_err(failed)
 }
 
 fn explain(kind: &Kind, on: Subject, error: io::Error) -> io::Error {

@@ -111,12 +111,11 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
         .map(|values| mann_whitney(&values.before, &values.after))
         .collect();
     let figures = all.iter().zip(adjusted(&chances));
-    Ok(Comparison {
-        figures: figures
-            .filter_map(|(values, chance)| figure(values, chance, rules))
-            .collect(),
-        notes,
-    })
+    let figures: Vec<_> = figures
+        .filter_map(|(values, chance)| figure(values, chance, rules))
+        .collect();
+    notes.extend(noise(&figures, rules));
+    Ok(Comparison { figures, notes })
 }
 
 fn name(cell: &Cell<'_>) -> String {
@@ -248,6 +247,22 @@ fn figure(values: &Values<'_>, chance: f64, rules: Rules) -> Option<Figure> {
         change,
         chance,
         verdict,
+    })
+}
+
+/// Says so if some are called the same only because chance does as much.
+fn noise(figures: &[Figure], rules: Rules) -> Option<String> {
+    // The greater of the two, so that it is no small matter for any of them.
+    let is_off = |figure: &&Figure| {
+        figure.verdict == Verdict::Same && figure.change.abs() >= rules.least_latency
+    };
+    let off = figures.iter().filter(is_off).count();
+    (off > 0).then(|| {
+        format!(
+            "{off} figures that are called the same differ by {:.0} % or more, but no more than \
+             chance makes them differ: more rounds or a quieter machine would tell",
+            rules.least_latency * 100.0
+        )
     })
 }
 
