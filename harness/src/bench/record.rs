@@ -4,7 +4,7 @@
 //! The first record is the [`Run`], the last the [`End`]; between them stands a
 //! [`Sample`] for each turn of each cell, in the order in which they were taken.
 //! All that is printed or drawn is made from these records, by
-//! [`compare`](super::compare) and by the report, so a file is as good as the run.
+//! `compare` and by the report, so a file is as good as the run.
 
 use std::collections::BTreeMap;
 
