@@ -6,6 +6,7 @@ mod cells;
 mod compare;
 mod csv;
 mod field;
+mod glance;
 pub(crate) mod goals;
 mod growth;
 mod hdr;
@@ -57,7 +58,7 @@ pub fn run(bench: &Bench) -> ExitCode {
     match measure(options) {
         Ok(records) => {
             if !options.json {
-                print!("{}", table::text(&records));
+                print!("{}{}", table::text(&records), glance::text(&records));
             }
             ExitCode::from(EXIT_PASS)
         }
