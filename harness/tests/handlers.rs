@@ -60,6 +60,21 @@ fn a_signal_that_was_sent_is_passed_on() {
 }
 
 #[test]
+fn a_signal_that_was_sent_to_the_standard_library_leaves_ours_in_place() {
+    passes("sent-std");
+}
+
+#[test]
+fn the_second_signal_that_was_sent_to_the_standard_library_kills() {
+    is_killed_by("sent-std-twice", libc::SIGSEGV);
+}
+
+#[test]
+fn a_fault_that_the_standard_library_does_not_know_kills() {
+    is_killed_by("fault-std", libc::SIGSEGV);
+}
+
+#[test]
 fn an_ignored_signal_that_was_sent_is_ignored() {
     passes("ignored-sent");
 }
@@ -238,6 +253,21 @@ fn child() {
             raise(libc::SIGSEGV);
             assert_eq!(calls(), 2);
             closed.is_reported();
+        }
+        // The handler before is the standard library's, which sets the default action.
+        "sent-std" => {
+            closed.is_reported();
+            raise(libc::SIGSEGV);
+            closed.is_reported();
+        }
+        "sent-std-twice" => {
+            closed.is_reported();
+            raise(libc::SIGSEGV);
+            raise(libc::SIGSEGV);
+        }
+        "fault-std" => {
+            closed.is_reported();
+            closed.touch();
         }
         "mask" => {
             set(libc::SIGSEGV, (count as Full) as _, libc::SA_SIGINFO);
