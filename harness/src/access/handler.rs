@@ -56,6 +56,10 @@ fn ours(before: &libc::sigaction) -> libc::sigaction {
     let kept = libc::SA_NODEFER | libc::SA_RESTART;
     // ONSTACK: a stack overflow also ends here and is to be passed on.
     action.sa_flags = before.sa_flags & kept | libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // What is ignored interrupts no system call; what has a handler does.
+    if before.sa_sigaction == libc::SIG_IGN {
+        action.sa_flags |= libc::SA_RESTART;
+    }
     action
 }
 
