@@ -178,8 +178,9 @@ fn map_aligned(
 
 /// Where `length` bytes are free, as long as nobody maps anything.
 fn free_interval(length: usize) -> io::Result<usize> {
-    // Shared: so it is not joined with a neighbour, and unmapped whole.
-    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // Private, and without access: only such memory is never accounted, not even with
+    // vm.overcommit_memory=2. A shared one would be, and so much is not there.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: A new mapping at an address of the kernel's choice.
     let start = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
     if start == libc::MAP_FAILED {
