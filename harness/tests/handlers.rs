@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::mem;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::ptr::{self, NonNull};
@@ -326,10 +327,10 @@ fn child() {
     }
 }
 
-/// Reads from a pipe that stays empty until the reader was sent `signal` in its sleep,
+/// Reads from a socket that stays empty until the reader was sent `signal` in its sleep,
 /// several times.
 fn read_while_sent(signal: i32) {
-    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    let (mut reader, mut writer) = UnixStream::pair().expect("a pair");
     // SAFETY: It has no arguments.
     let thread = unsafe { libc::gettid() };
     // SAFETY: As above.
