@@ -47,7 +47,7 @@ static struct sigaction old_segv, old_bus;
 
 /* Where a load that is expected to fault goes on; for one thread. */
 static sigjmp_buf faulted;
-static volatile sig_atomic_t expected;
+static volatile sig_atomic_t expected, raised;
 
 static void fail(const char *what)
 {
@@ -157,17 +157,28 @@ static uint64_t grow(uint64_t address, uint64_t old_length, uint64_t new_length)
 	return arg.new_addr;
 }
 
+/* Was sent, as by kill(2), or tells of memory that broke elsewhere: not of an access. */
+static int is_sent(int number, const siginfo_t *info)
+{
+	return info->si_code <= 0 ||
+	       (number == SIGBUS && info->si_code == BUS_MCEERR_AO);
+}
+
 /* Does what would be done if our handler were not there. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
 	struct sigaction *old = number == SIGSEGV ? &old_segv : &old_bus;
 
-	if (old->sa_flags & SA_SIGINFO)
+	if (old->sa_flags & SA_SIGINFO) {
 		old->sa_sigaction(number, info, context);
-	else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+	} else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
 		old->sa_handler(number);
-	else
+	} else if (!is_sent(number, info)) {
 		signal(number, SIG_DFL);	/* and the access is made again */
+	} else if (old->sa_handler == SIG_DFL) {
+		signal(number, SIG_DFL);
+		raise(number);
+	}
 }
 
 /* The write barrier: notes the chunk, and lets the store be made again. */
@@ -176,8 +187,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	uint64_t at = (uint64_t)((unsigned char *)info->si_addr - heap);
 	int saved = errno;
 
-	if (expected)
-		siglongjmp(faulted, number);
+	if (expected && !is_sent(number, info)) {
+		raised = number;
+		siglongjmp(faulted, 1);
+	}
 	if (number != SIGSEGV || info->si_code <= 0 || at >= CHUNKS * CHUNK) {
 		pass_on(number, info, context);
 		return;
@@ -189,17 +202,38 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+/*
+ * Puts our handler in front of the one that is there. What that blocks while it runs
+ * stays blocked, and what its flags say stays so, but for SA_RESETHAND: it is called
+ * each time.
+ */
+static void take_over(int number, struct sigaction *old)
+{
+	struct sigaction action;
+
+	/* Before ours is in place: a signal may come at once. */
+	if (sigaction(number, NULL, old))
+		fail("sigaction");
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = on_fault;
+	action.sa_mask = old->sa_mask;
+	action.sa_flags = old->sa_flags & (SA_NODEFER | SA_RESTART);
+	action.sa_flags |= SA_SIGINFO | SA_ONSTACK;
+	if (sigaction(number, &action, NULL))
+		fail("sigaction");
+}
+
 /* The signal that a load raises, or 0. */
 static int signal_of_load(uint64_t address)
 {
-	int number = sigsetjmp(faulted, 1);
-
-	if (number == 0) {
+	raised = 0;
+	/* C has sigsetjmp() in comparisons only, so the number goes another way. */
+	if (sigsetjmp(faulted, 1) == 0) {
 		expected = 1;
 		(void)*word(address);
 	}
 	expected = 0;
-	return number;
+	return raised;
 }
 
 /* One mutator: fills a chunk of its own, and looks whether it stays. */
@@ -292,7 +326,6 @@ static void growth(void)
 
 int main(void)
 {
-	struct sigaction action;
 	void *window;
 
 	space = open(FAULTLINE_DEVICE, O_RDWR | O_CLOEXEC);
@@ -302,11 +335,8 @@ int main(void)
 	if (window == MAP_FAILED)
 		fail("mmap");
 	heap = (unsigned char *)window;
-	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = on_fault;
-	action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-	if (sigaction(SIGSEGV, &action, &old_segv) || sigaction(SIGBUS, &action, &old_bus))
-		fail("sigaction");
+	take_over(SIGSEGV, &old_segv);
+	take_over(SIGBUS, &old_bus);
 	printf("heap: %d GiB at %p\n", (int)(HEAP >> 30), window);
 
 	threads();

@@ -4,11 +4,16 @@
 //! Handlers belong to the process, so each case has one of its own: this program
 //! again, told by a variable which case it is.
 
+use std::fs;
+use std::io::{Read, Write};
 use std::mem;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use faultline::access::{Area, Signal};
 
@@ -60,8 +65,28 @@ fn a_signal_that_was_sent_is_passed_on() {
 }
 
 #[test]
+fn a_signal_that_was_sent_to_the_standard_library_leaves_ours_in_place() {
+    passes("sent-std");
+}
+
+#[test]
+fn the_second_signal_that_was_sent_to_the_standard_library_kills() {
+    is_killed_by("sent-std-twice", libc::SIGSEGV);
+}
+
+#[test]
+fn a_fault_that_the_standard_library_does_not_know_kills() {
+    is_killed_by("fault-std", libc::SIGSEGV);
+}
+
+#[test]
 fn an_ignored_signal_that_was_sent_is_ignored() {
     passes("ignored-sent");
+}
+
+#[test]
+fn an_ignored_signal_that_was_sent_does_not_end_a_read() {
+    passes("ignored-read");
 }
 
 #[test]
@@ -239,6 +264,21 @@ fn child() {
             assert_eq!(calls(), 2);
             closed.is_reported();
         }
+        // The handler before is the standard library's, which sets the default action.
+        "sent-std" => {
+            closed.is_reported();
+            raise(libc::SIGSEGV);
+            closed.is_reported();
+        }
+        "sent-std-twice" => {
+            closed.is_reported();
+            raise(libc::SIGSEGV);
+            raise(libc::SIGSEGV);
+        }
+        "fault-std" => {
+            closed.is_reported();
+            closed.touch();
+        }
         "mask" => {
             set(libc::SIGSEGV, (count as Full) as _, libc::SA_SIGINFO);
             closed.is_reported();
@@ -250,6 +290,11 @@ fn child() {
             closed.is_reported();
             raise(libc::SIGSEGV);
             closed.is_reported();
+        }
+        "ignored-read" => {
+            set(libc::SIGSEGV, libc::SIG_IGN, 0);
+            closed.is_reported();
+            read_while_sent(libc::SIGSEGV);
         }
         "ignored-fault" => {
             set(libc::SIGSEGV, libc::SIG_IGN, 0);
@@ -279,6 +324,43 @@ fn child() {
             assert_ne!(deeper(1), 0);
         }
         case => panic!("no case {case}"),
+    }
+}
+
+/// Reads from a socket that stays empty until the reader was sent `signal` in its sleep,
+/// several times.
+fn read_while_sent(signal: i32) {
+    let (mut reader, mut writer) = UnixStream::pair().expect("a pair");
+    // SAFETY: It has no arguments.
+    let thread = unsafe { libc::gettid() };
+    // SAFETY: As above.
+    let handle = unsafe { libc::pthread_self() };
+    let sender = thread::spawn(move || {
+        for _ in 0..5 {
+            wait_for_sleep(thread);
+            // SAFETY: The thread reads until this one writes.
+            assert_eq!(unsafe { libc::pthread_kill(handle, signal) }, 0);
+        }
+        wait_for_sleep(thread);
+        writer.write_all(&[7]).expect("a write");
+    });
+    // Not read_exact(), which tries again after EINTR.
+    let mut byte = [0];
+    assert_eq!(reader.read(&mut byte).expect("a read"), 1);
+    assert_eq!(byte, [7]);
+    sender.join().expect("the sender");
+}
+
+/// Waits until a thread of this process sleeps in the kernel.
+fn wait_for_sleep(thread: i32) {
+    let path = format!("/proc/self/task/{thread}/stat");
+    let is_asleep = || {
+        let text = fs::read_to_string(&path).expect("a thread");
+        text.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('S'))
+    };
+    while !is_asleep() {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

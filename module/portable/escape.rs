@@ -5,8 +5,8 @@
 
 use core::fmt::{self, Write as _};
 
-/// A part of one line: what could end the line, or move a terminal's cursor, is
-/// shown byte by byte in octal, as `\012`, and so are a backslash and what is not
+/// A part of one line: what could end the line, move a terminal's cursor, or change
+/// the order in which the line is shown, is shown byte by byte in octal, as `\012`, and so are a backslash and what is not
 /// UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a [u8]);
@@ -54,9 +54,10 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// Control characters, and what some readers take for the end of a line.
+/// Control characters, what some readers take for the end of a line, and what has the
+/// text behind it shown from right to left: embeddings, overrides and isolates.
 fn breaks_text(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -85,6 +86,22 @@ mod tests {
             "a\\012b\\015\\011\\033[2J\\302\\205\\342\\200\\250\\134"
         );
         assert!(!shown.chars().any(breaks_text));
+    }
+
+    #[test]
+    fn what_comes_behind_a_name_is_shown_in_its_order() {
+        for c in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            let name = c.to_string();
+            let octal: std::string::String = name
+                .bytes()
+                .map(|byte| std::format!("\\{byte:03o}"))
+                .collect();
+            assert_eq!(Line(name.as_bytes()).to_string(), octal);
+            let units = std::format!("\"\\u{:04x}\"", u32::from(c));
+            assert_eq!(Json(name.as_bytes()).to_string(), units);
+        }
+        // Letters that are written from right to left do no harm.
+        assert_eq!(Line("שלום".as_bytes()).to_string(), "שלום");
     }
 
     #[test]

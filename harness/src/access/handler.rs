@@ -15,7 +15,7 @@ type Action = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void
 struct Previous {
     signal: libc::c_int,
     action: OnceLock<libc::sigaction>,
-    /// An action with SA_RESETHAND was called, so the default one is in force.
+    /// It was good for one signal, and was called: the default one is in force.
     used_up: AtomicBool,
 }
 
@@ -44,14 +44,23 @@ pub fn install() {
             let before = sigaction(previous.signal, None);
             // Before ours is in place: a signal may come at once.
             let before = previous.action.get_or_init(|| before);
-            let mut action = *before;
-            action.sa_sigaction = (handler as Action) as libc::sighandler_t;
-            let kept = libc::SA_NODEFER | libc::SA_RESTART;
-            // ONSTACK: a stack overflow also ends here and is to be passed on.
-            action.sa_flags = before.sa_flags & kept | libc::SA_SIGINFO | libc::SA_ONSTACK;
-            sigaction(previous.signal, Some(&action));
+            sigaction(previous.signal, Some(&ours(before)));
         }
     });
+}
+
+/// The action that takes the place of `before`.
+fn ours(before: &libc::sigaction) -> libc::sigaction {
+    let mut action = *before;
+    action.sa_sigaction = (handler as Action) as libc::sighandler_t;
+    let kept = libc::SA_NODEFER | libc::SA_RESTART;
+    // ONSTACK: a stack overflow also ends here and is to be passed on.
+    action.sa_flags = before.sa_flags & kept | libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // What is ignored interrupts no system call; what has a handler does.
+    if before.sa_sigaction == libc::SIG_IGN {
+        action.sa_flags |= libc::SA_RESTART;
+    }
+    action
 }
 
 /// Sets what happens at `signal`, if `action` says so, and returns what did before.
@@ -120,19 +129,36 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
             // SAFETY: It was installed as a handler with SA_SIGINFO.
             let function = unsafe { mem::transmute::<usize, Action>(function) };
             function(signal, info, context);
+            stay(previous, action);
         }
         function => {
             // SAFETY: It was installed as a handler without SA_SIGINFO.
             let function = unsafe { mem::transmute::<usize, extern "C" fn(libc::c_int)>(function) };
             function(signal);
+            stay(previous, action);
         }
     }
 }
 
 /// Whether an action that is good for one signal only has had that.
 fn is_used_up(previous: &Previous, action: &libc::sigaction) -> bool {
-    // Relaxed: nothing else is read or written by the answer.
-    action.sa_flags & libc::SA_RESETHAND != 0 && previous.used_up.swap(true, Ordering::Relaxed)
+    // Relaxed, here and in `stay`: nothing else is read or written by the answer.
+    if action.sa_flags & libc::SA_RESETHAND != 0 {
+        previous.used_up.swap(true, Ordering::Relaxed)
+    } else {
+        previous.used_up.load(Ordering::Relaxed)
+    }
+}
+
+/// Puts our handler back where the one before set the default action, as that of the
+/// standard library does: what it gave up is its own part of the signals, not the
+/// accesses. Meanwhile an access of another thread that faults is lost, and kills.
+fn stay(previous: &Previous, action: &libc::sigaction) {
+    // Calling sigaction() is async-signal-safe.
+    if sigaction(previous.signal, None).sa_sigaction == libc::SIG_DFL {
+        previous.used_up.store(true, Ordering::Relaxed);
+        sigaction(previous.signal, Some(&ours(action)));
+    }
 }
 
 /// Takes the default action of `signal`: by repeating the instruction that faulted,

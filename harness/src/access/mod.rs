@@ -15,6 +15,9 @@
 //!   and `SA_RESETHAND` stay in force. It runs on the alternate signal stack where
 //!   there is one. Where there was no handler, a signal that is not ours has its
 //!   default action. (The standard library has one, for overflows of the stack.)
+//!   One that sets the default action gets that for all signals to come but ours.
+//! * *Signals that were ignored* when they are sent still are, but they interrupt the
+//!   system calls that `SA_RESTART` does not restart, such as poll(2): EINTR.
 //! * *Handlers installed later* take the place of ours. They must pass on what is
 //!   not theirs, or accesses die as any others would. Who has handlers of its own
 //!   and cannot do so calls [`install`] behind them.

@@ -116,7 +116,12 @@ impl WindowOptions {
                 let length = stripe.min(length - at);
                 let from = from + at as libc::off_t;
                 // SAFETY: What is replaced is a part of the window, which nobody
-                // has seen yet.
+                // has seen yet. If this fails, the part is still there: the limits
+                // of mappings and of address space come before it is cut out. But
+                // where memory for the kernel's own structures runs out behind that,
+                // or the device refuses (it took the whole), there is a gap, which
+                // is unmapped with the window: until then another thread's mapping
+                // may go there, and be lost.
                 unsafe { map(place, fd, from, length, libc::MAP_FIXED) }?;
             }
         }
@@ -173,8 +178,9 @@ fn map_aligned(
 
 /// Where `length` bytes are free, as long as nobody maps anything.
 fn free_interval(length: usize) -> io::Result<usize> {
-    // Shared: so it is not joined with a neighbour, and unmapped whole.
-    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // Private, and without access: only such memory is never accounted, not even with
+    // vm.overcommit_memory=2. A shared one would be, and so much is not there.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: A new mapping at an address of the kernel's choice.
     let start = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
     if start == libc::MAP_FAILED {

@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "stripes":
     dropped_ones_leave_nothing,
     too_many_are_refused_and_leave_nothing,
     take_the_place_that_was_asked_for,
+    are_aligned_where_memory_is_not_overcommitted,
 ];
 
 /// An area of the device in this process: start, end, offset into the space.
@@ -105,23 +106,24 @@ fn dropped_ones_leave_nothing() -> Outcome {
     reads(arena.window.load(5 * PAGE), 7, "the first window")
 }
 
-/// The number of areas that a process may have, lowered until dropped.
-struct MaxMapCount(String);
+/// A setting of the kernel's, changed until dropped.
+struct Setting {
+    file: &'static str,
+    before: String,
+}
 
-impl MaxMapCount {
-    const FILE: &str = "/proc/sys/vm/max_map_count";
-
-    fn lower(to: usize) -> Result<MaxMapCount, Stop> {
-        let skip = |error| Stop::skip(format!("{}: {error}", MaxMapCount::FILE));
-        let before = fs::read_to_string(MaxMapCount::FILE).map_err(skip)?;
-        fs::write(MaxMapCount::FILE, to.to_string()).map_err(skip)?;
-        Ok(MaxMapCount(before))
+impl Setting {
+    fn change(file: &'static str, to: usize) -> Result<Setting, Stop> {
+        let skip = |error| Stop::skip(format!("{file}: {error}"));
+        let before = fs::read_to_string(file).map_err(skip)?;
+        fs::write(file, to.to_string()).map_err(skip)?;
+        Ok(Setting { file, before })
     }
 }
 
-impl Drop for MaxMapCount {
+impl Drop for Setting {
     fn drop(&mut self) {
-        fs::write(MaxMapCount::FILE, &self.0).expect("it was written before");
+        fs::write(self.file, &self.before).expect("it was written before");
     }
 }
 
@@ -130,7 +132,7 @@ fn too_many_are_refused_and_leave_nothing() -> Outcome {
     arena.stamp(0, 2, 5)?;
     let before = areas()?;
     let count = 1000;
-    let few = MaxMapCount::lower(count)?;
+    let few = Setting::change("/proc/sys/vm/max_map_count", count)?;
     let result = arena.space.striped_window(0, 2 * count * PAGE, PAGE);
     fails(result, libc::ENOMEM, "more stripes than areas")?;
     ensure_eq!(areas()?, before, "areas after the failure");
@@ -164,4 +166,16 @@ fn take_the_place_that_was_asked_for() -> Outcome {
     let window = at.open(&arena.space, BASE + PAGE_SIZE, 3 * PAGE)?;
     ensure_eq!(window.ptr().addr(), place, "address");
     reads(window.load(2 * PAGE), 4, "the one that took its place")
+}
+
+fn are_aligned_where_memory_is_not_overcommitted() -> Outcome {
+    // More than the machine has, and windows are none of its memory.
+    const LENGTH: usize = 1 << 40;
+    let arena = Arena::new(1, Prot::READ_WRITE)?;
+    let options = WindowOptions::new().align(1 << 30);
+    let strict = Setting::change("/proc/sys/vm/overcommit_memory", 2)?;
+    let window = options.open(&arena.space, 0, LENGTH);
+    drop(strict);
+    ensure!(window?.ptr().addr() % (1 << 30) == 0, "it is not aligned");
+    Ok(())
 }
