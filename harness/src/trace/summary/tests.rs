@@ -252,7 +252,13 @@ fn only_what_was_traced_is_compared() {
         assert!(agreement.counters.is_empty() && agreement.skipped.is_some());
     }
     let nothing = ledger(&[]).finish(|_| true, false, false);
-    assert!(nothing.text().contains("nothing to compare"));
+    assert!(nothing.text().contains("no space has told"));
+    let uncounted = ledger(&told([1, 1, 1, 0])).finish(|_| false, false, false);
+    let text = uncounted.text();
+    assert!(
+        text.contains("none of the events that were traced"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -267,4 +273,17 @@ fn a_space_at_the_place_of_another_is_another() {
         "{agreement:?}"
     );
     assert_eq!(agreement.counters["faults"], 2);
+}
+
+#[test]
+fn an_empty_space_at_the_place_of_another_has_no_events() {
+    let mut events = told([1, 1, 1, 0]);
+    events.extend(told([0; 4]));
+    events.extend(told([0; 4]));
+    let agreement = ledger(&events).finish(|_| true, false, false);
+    assert_eq!(
+        (agreement.spaces, agreement.differences.len()),
+        (3, 0),
+        "{agreement:?}"
+    );
 }
