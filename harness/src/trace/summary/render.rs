@@ -48,6 +48,8 @@ pub fn text(summary: &Summary) -> String {
     section(&mut text, "Time a lock was held", holds(&summary.locks));
     section(&mut text, "Who waited for whom", pairs(&summary.locks));
     section(&mut text, "Held longest", longest(&summary.locks));
+    let title = "Not over when the trace was";
+    section(&mut text, title, open(&summary.locks));
     for life in &summary.lives {
         let title = format!(
             "Life of fault {}: {} ({}, page {}, {})",
@@ -218,6 +220,21 @@ fn longest(locks: &LocksSummary) -> String {
         ]
     });
     table(&["task", "lock", "for", "pages", "held"], rows.collect(), 4)
+}
+
+fn open(locks: &LocksSummary) -> String {
+    let rows = locks.open.iter().map(|open| {
+        vec![
+            open.task.clone(),
+            open.state.to_owned(),
+            open.lock.to_owned(),
+            open.mode.to_owned(),
+            format!("[{},{})", open.start, open.end),
+            duration(open.time_ns),
+        ]
+    });
+    let header = ["task", "", "lock", "for", "pages", "time"];
+    table(&header, rows.collect(), 5)
 }
 
 fn timeline(life: &Timeline) -> String {

@@ -147,6 +147,22 @@ fn what_fails_is_counted_and_holds_nothing() {
     assert_eq!((failed, summary.longest.len()), (1, 1));
 }
 
+#[test]
+fn what_never_ended_is_shown() {
+    let (change, page) = (range(0, 9, true), range(3, 4, false));
+    let summary = locks(&[
+        event(0, 1, What::Asked(change)),
+        event(1, 1, What::Got(change, true)),
+        event(5, 2, What::Asked(page)),
+        event(30, 3, What::FellBack(fault(70))),
+    ]);
+    let rows = summary.open.iter();
+    let rows: Vec<_> = rows
+        .map(|o| (o.task.as_str(), o.state, o.time_ns))
+        .collect();
+    assert_eq!(rows, [("1", "still held", 29), ("2", "still waiting", 25)]);
+}
+
 fn faults(events: &[Event]) -> Faults {
     let mut faults = Faults::default();
     for (number, event) in events.iter().enumerate() {
