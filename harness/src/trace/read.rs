@@ -169,7 +169,7 @@ impl TraceFile {
         for line in tasks.lines() {
             if let Some((pid, name)) = line.trim().split_once(' ') {
                 if let Ok(pid) = pid.parse() {
-                    self.tasks.insert(pid, name.to_owned());
+                    self.tasks.insert(pid, printable(name));
                 }
             }
         }
@@ -218,7 +218,7 @@ impl TraceFile {
                 self.clock = chosen.map_or(text.trim(), |(name, _)| name).to_owned();
             }
             OPTION_UNAME => self.kernel = text.to_owned(),
-            OPTION_VERSION => self.recorded = text.to_owned(),
+            OPTION_VERSION => self.recorded = printable(text),
             // A place in the file, then the name.
             OPTION_BUFFER => {
                 let name = String::from_utf8_lossy(content.get(8..).unwrap_or(b""));
@@ -291,6 +291,19 @@ impl TraceFile {
             bytes,
         })
     }
+}
+
+/// Without what a terminal would obey, but for ends of lines: names of tasks and words of
+/// commands are anybody's.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char.is_control() && char != '\n' {
+            true => out.extend(char.escape_default()),
+            false => out.push(char),
+        }
+    }
+    out
 }
 
 /// A place in a file that is being read.

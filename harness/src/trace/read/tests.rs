@@ -227,3 +227,14 @@ fn broken_files_are_refused() {
     let error = TraceFile::parse(newer).err().map(|error| error.to_string());
     assert!(error.unwrap().contains("trace-cmd convert"));
 }
+
+#[test]
+fn names_cannot_command_a_terminal() {
+    let mut header = header(TWO);
+    header.cmdlines = b"77 \x1b[2Jworker\n".to_vec();
+    header.options.push((9, b"x\ncommand: \x07\n\0".to_vec()));
+    let file = written_with("names", &header, [Vec::new(), Vec::new()]);
+    let file = TraceFile::parse(file).unwrap();
+    assert_eq!(file.task(77), "\\u{1b}[2Jworker");
+    assert_eq!(file.recorded.trim_end(), "x\ncommand: \\u{7}");
+}
