@@ -9,8 +9,16 @@
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 FILE" >&2; exit 64; }
 trace-cmd report -t -i "$1" | awk '
+	# All in front of the processor: a name may have spaces.
+	function who() {
+		if (!match($0, /-[0-9]+ +\[[0-9]+\]/))
+			return $1
+		name = substr($0, 1, RSTART + RLENGTH - 1)
+		gsub(/^ +| +\[[0-9]+\]$/, "", name)
+		return name
+	}
 	/ faultline_range_(acquire_returned|released): / {
-		task = $1
+		task = who()
 		match($0, /[0-9]+\.[0-9]+: /)
 		time = substr($0, RSTART, RLENGTH - 2)
 		match($0, / pages=[^ ]*/)

@@ -5,9 +5,11 @@
 # KernelShark and for `faultline trace report`. Where the module is loaded:
 #
 #	record.sh FILE CMD...
+#
+# Version 6 and the main buffer: what `faultline trace report` reads.
 
 set -eu
 [ $# -ge 2 ] || { echo "usage: $0 FILE CMD..." >&2; exit 64; }
 file=$1
 shift
-exec trace-cmd record -q -B faultline -C mono -b 8192 -e faultline -o "$file" -- "$@"
+exec trace-cmd record -q --file-version 6 -C mono -b 8192 -e faultline -o "$file" -- "$@"

@@ -10,13 +10,21 @@ set -eu
 [ $# -eq 1 ] || { echo "usage: $0 FILE" >&2; exit 64; }
 # -t: all digits of the time stamps.
 trace-cmd report -t -i "$1" | awk '
+	# All in front of the processor: a name may have spaces.
+	function who() {
+		if (!match($0, /-[0-9]+ +\[[0-9]+\]/))
+			return $1
+		name = substr($0, 1, RSTART + RLENGTH - 1)
+		gsub(/^ +| +\[[0-9]+\]$/, "", name)
+		return name
+	}
 	function of(key) {
 		if (!match($0, " " key "=[^ ]*"))
 			return ""
 		return substr($0, RSTART + length(key) + 2, RLENGTH - length(key) - 2)
 	}
 	/ faultline_range_(start_locking|acquire_returned): / {
-		task = $1
+		task = who()
 		match($0, /[0-9]+\.[0-9]+: /)
 		time = substr($0, RSTART, RLENGTH - 2)
 		pages = of("pages")

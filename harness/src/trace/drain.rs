@@ -24,8 +24,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The readers of all processors.
 pub struct Drain {
     stop: Arc<AtomicBool>,
-    readers: Vec<(usize, PathBuf, JoinHandle<io::Result<u64>>)>,
+    readers: Vec<Reader>,
 }
+
+/// The processor, the file of its pages, and who writes that.
+type Reader = (usize, PathBuf, JoinHandle<io::Result<u64>>);
 
 /// The pages of one processor.
 #[derive(Debug)]
@@ -66,19 +69,29 @@ impl Drain {
         Ok(drain)
     }
 
-    /// Waits until all that there is has been read. No event comes any more.
+    /// Waits until all that there is has been read. No event comes any more. If one reader
+    /// has failed, all have ended nevertheless: an instance that is read cannot be removed.
     pub fn finish(mut self) -> Result<Vec<Pages>> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut all = Vec::new();
-        for (cpu, file, reader) in std::mem::take(&mut self.readers) {
-            let copied = reader.join().map_err(|_| anyhow!("a reader panicked"))?;
-            let bytes = copied.with_context(|| {
-                format!("copying pages of processor {cpu} to {}", file.display())
-            })?;
-            all.push(Pages { cpu, file, bytes });
-        }
-        Ok(all)
+        let readers = std::mem::take(&mut self.readers);
+        let all: Vec<Result<Pages>> = readers.into_iter().map(join).collect();
+        all.into_iter().collect()
     }
+}
+
+/// Waits for a reader. Its file is gone if it has failed.
+fn join((cpu, file, reader): Reader) -> Result<Pages> {
+    let copied = reader.join().map_err(|_| anyhow!("a reader panicked"));
+    let mut pages = Pages {
+        cpu,
+        file,
+        bytes: 0,
+    };
+    pages.bytes = copied?.with_context(|| {
+        let file = pages.file.display();
+        format!("copying pages of processor {cpu} to {file}")
+    })?;
+    Ok(pages)
 }
 
 impl Drop for Drain {
@@ -127,5 +140,54 @@ fn copy(mut from: File, to: File, page: usize, stop: &AtomicBool) -> io::Result<
             return Ok(bytes);
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that ends so after some time.
+    fn reader(
+        dir: &Path,
+        cpu: usize,
+        ms: u64,
+        stop: &Arc<AtomicBool>,
+        end: io::Result<u64>,
+    ) -> Reader {
+        let stop = Arc::clone(stop);
+        let file = dir.join(format!("cpu{cpu}"));
+        fs::write(&file, "pages").unwrap();
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(ms));
+            drop(stop);
+            end
+        });
+        (cpu, file, reader)
+    }
+
+    #[test]
+    fn all_readers_have_ended_when_one_has_failed() {
+        let dir = std::env::temp_dir().join(format!("faultline-drain-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let drain = Drain {
+            stop: Arc::clone(&stop),
+            readers: vec![
+                reader(&dir, 0, 0, &stop, Err(io::Error::other("no room"))),
+                reader(&dir, 1, 100, &stop, Err(io::Error::other("later"))),
+                reader(&dir, 2, 50, &stop, Ok(5)),
+            ],
+        };
+        let ended = Arc::downgrade(&stop);
+        drop(stop);
+        let error = format!("{:#}", drain.finish().unwrap_err());
+        assert!(
+            error.contains("processor 0") && error.contains("no room"),
+            "{error}"
+        );
+        assert_eq!(ended.strong_count(), 0);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "files are left");
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

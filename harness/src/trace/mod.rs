@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Looking inside: what the module's trace events tell of a command.
 //!
-//! * [`record`] runs a command with events on, in a tracefs instance of its own
-//!   ([`tracefs`]), takes the raw pages out of the ring buffers ([`drain`]), and writes
+//! * [`record`] runs a command ([`command`]) with events on, in a tracefs instance of its
+//!   own ([`tracefs`]), takes the raw pages out of the ring buffers ([`drain`]), and writes
 //!   a `trace.dat` as trace-cmd does ([`write`](mod@write)).
 //! * [`report`] reads such a file ([`read`], [`pages`], [`format`](mod@format)), on any
 //!   machine, and makes of it a readable trace ([`text`]) and a [`summary`].
 
+pub mod command;
 pub mod drain;
 pub mod event;
 pub mod format;

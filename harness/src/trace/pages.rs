@@ -111,10 +111,12 @@ pub fn parse(page: &[u8], layout: Layout) -> Result<Page, &'static str> {
     Ok(parsed)
 }
 
-/// A time stamp with the high bits of the one before it, or the next of these.
+/// A time stamp with the high bits of the one before it, or the next of these. Where that
+/// one has none, the clock is far from using them, and a lower time is one that went back.
 fn with_high_bits(low: u64, before: u64) -> u64 {
-    let time = low | (before >> STAMP_BITS << STAMP_BITS);
-    if time < before {
+    let high = before >> STAMP_BITS;
+    let time = low | (high << STAMP_BITS);
+    if high != 0 && time < before {
         time + (1 << STAMP_BITS)
     } else {
         time
@@ -217,5 +219,6 @@ mod tests {
         let high = 3 << STAMP_BITS;
         assert_eq!(with_high_bits(5, high + 1), high + 5);
         assert_eq!(with_high_bits(5, high + 9), high + (1 << STAMP_BITS) + 5);
+        assert_eq!(with_high_bits(5, 9), 5);
     }
 }

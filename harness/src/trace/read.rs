@@ -12,7 +12,8 @@ use super::format::{Field, Format};
 use super::pages::{self, Layout};
 use super::stats::BufferStats;
 use super::write::{
-    FLYRECORD, MAGIC, OPTION_CLOCK, OPTION_CPUSTAT, OPTION_UNAME, OPTION_VERSION, OPTIONS,
+    FLYRECORD, MAGIC, OPTION_BUFFER, OPTION_CLOCK, OPTION_CPUSTAT, OPTION_UNAME, OPTION_VERSION,
+    OPTIONS,
 };
 
 /// A trace file in memory.
@@ -106,7 +107,8 @@ impl TraceFile {
         match cursor.text()? {
             "6" => {}
             "7" => bail!(
-                "it has version 7: `trace-cmd convert --file-version 6` makes one that can be read"
+                "it has version 7: `trace-cmd convert --file-version 6 -i FILE -o NEW` makes one \
+                 that can be read, `trace-cmd record --file-version 6` records one"
             ),
             other => bail!("it has version {other:?}, not 6"),
         }
@@ -167,7 +169,7 @@ impl TraceFile {
         for line in tasks.lines() {
             if let Some((pid, name)) = line.trim().split_once(' ') {
                 if let Ok(pid) = pid.parse() {
-                    self.tasks.insert(pid, name.to_owned());
+                    self.tasks.insert(pid, printable(name));
                 }
             }
         }
@@ -183,7 +185,7 @@ impl TraceFile {
                 if number == 0 {
                     break;
                 }
-                self.add_option(number, cursor.short()?);
+                self.add_option(number, cursor.short()?)?;
             }
             mark = cursor.take(10)?;
         }
@@ -204,7 +206,7 @@ impl TraceFile {
         Ok(())
     }
 
-    fn add_option(&mut self, number: u16, content: &[u8]) {
+    fn add_option(&mut self, number: u16, content: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(content);
         let text = text.trim_end_matches('\0');
         match number {
@@ -216,9 +218,21 @@ impl TraceFile {
                 self.clock = chosen.map_or(text.trim(), |(name, _)| name).to_owned();
             }
             OPTION_UNAME => self.kernel = text.to_owned(),
-            OPTION_VERSION => self.recorded = text.to_owned(),
+            OPTION_VERSION => self.recorded = printable(text),
+            // A place in the file, then the name.
+            OPTION_BUFFER => {
+                let name = String::from_utf8_lossy(content.get(8..).unwrap_or(b""));
+                let name = name.trim_end_matches('\0');
+                if !name.is_empty() {
+                    bail!(
+                        "it has a buffer {name:?} beside the main one, whose events would be \
+                         missing here: record without trace-cmd's -B"
+                    );
+                }
+            }
             _ => {}
         }
+        Ok(())
     }
 
     /// The bytes of a record.
@@ -277,6 +291,19 @@ impl TraceFile {
             bytes,
         })
     }
+}
+
+/// Without what a terminal would obey, but for ends of lines: names of tasks and words of
+/// commands are anybody's.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char.is_control() && char != '\n' {
+            true => out.extend(char.escape_default()),
+            false => out.push(char),
+        }
+    }
+    out
 }
 
 /// A place in a file that is being read.

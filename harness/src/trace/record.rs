@@ -2,16 +2,11 @@
 //! Running a command with events on.
 
 use std::fmt::Write as _;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::command::{self, Signals};
 use super::drain::{Drain, Pages};
 use super::options::Record;
 use super::select::{self, Name};
@@ -19,14 +14,9 @@ use super::stats::BufferStats;
 use super::tracefs::{self, Instance};
 use super::write::{self, Header, OPTION_CLOCK, OPTION_CPUSTAT, OPTION_UNAME, OPTION_VERSION};
 
-/// Status of a process that a signal told to end.
-const INTERRUPTED: u8 = 130;
-/// How often the command and the signals are looked at.
-const POLL: Duration = Duration::from_millis(5);
-
 /// Records the command. Returns its status.
 pub fn run(options: &Record) -> Result<u8> {
-    let stop = catch_signals()?;
+    let signals = Signals::catch()?;
     let instance = Instance::new()?;
     let there = instance.events()?;
     let events = select::select(&there, &options.events)?;
@@ -45,7 +35,7 @@ pub fn run(options: &Record) -> Result<u8> {
     if options.function_graph {
         instance.trace_functions()?;
     }
-    instance.switch(&events, true)?;
+    instance.switch_on(&events)?;
     let drain = Drain::start(&instance, &cpus, header.page_size as usize, &options.out)?;
     eprintln!(
         "faultline trace: {} kinds of events, clock {}, {} KiB of buffer for each of {} processors",
@@ -54,65 +44,29 @@ pub fn run(options: &Record) -> Result<u8> {
         options.buffer >> 10,
         cpus.len()
     );
-    let ended = command(options).and_then(|child| wait(child, &stop));
+    let ended = command::start(&options.command).and_then(|child| command::wait(child, &signals));
+    command::end_rest();
     instance.set("tracing_on", "0")?;
     let pages = drain.finish()?;
+    let code = ended?;
     // Whoever takes the tracer away takes the statistics, too.
     let buffers = finish(&instance, &mut header, &cpus)?;
-    // And now nothing else runs any more.
-    instance.switch(&events, false)?;
-    if options.function_graph {
-        instance.stop_functions()?;
-    }
-    let code = ended?;
-    instance.remove()?;
+    // The trace is kept first: no mishap behind it costs more than a warning.
     write::write(&options.out, &header, &pages)?;
     say_what_came(&options.out, &pages, &buffers);
+    if let Err(error) = clean_up(instance, &events, options) {
+        eprintln!("faultline trace: cleaning up: {error:#}");
+    }
     Ok(code)
 }
 
-/// A flag that SIGINT and the like set. The command gets a signal of the terminal, too.
-fn catch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("catching signals")?;
+/// Nothing else runs any more: see `Instance`.
+fn clean_up(instance: Instance, events: &[Name], options: &Record) -> Result<()> {
+    instance.switch_off(events)?;
+    if options.function_graph {
+        instance.stop_functions()?;
     }
-    Ok(stop)
-}
-
-fn command(options: &Record) -> Result<Child> {
-    let (program, arguments) = options
-        .command
-        .split_first()
-        .context("there is no command")?;
-    Command::new(program)
-        .args(arguments)
-        .spawn()
-        .with_context(|| format!("starting {}", program.to_string_lossy()))
-}
-
-/// Waits for the command, which is killed when a signal comes.
-fn wait(mut child: Child, stop: &AtomicBool) -> Result<u8> {
-    loop {
-        if let Some(status) = child.try_wait().context("waiting for the command")? {
-            return Ok(code_of(status));
-        }
-        if stop.load(Ordering::Relaxed) {
-            // Fails only if it has ended.
-            let _ = child.kill();
-            child.wait().context("waiting for the command")?;
-            return Ok(INTERRUPTED);
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-/// As a shell has it.
-fn code_of(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255)
+    instance.remove()
 }
 
 /// What is known before the command runs: it may take the module out.
@@ -234,7 +188,7 @@ fn say_what_came(out: &Path, pages: &[Pages], buffers: &[BufferStats]) {
     let read: u64 = buffers.iter().map(|buffer| buffer.read).sum();
     let lost: u64 = buffers.iter().map(BufferStats::lost).sum();
     let losses = match lost {
-        0 => "none lost".to_owned(),
+        0 => "no loss noted".to_owned(),
         lost => format!("{lost} LOST: take a larger --buffer, or fewer --events"),
     };
     eprintln!(

@@ -16,6 +16,8 @@ pub struct BufferStats {
     pub dropped: u64,
     /// Events that were read.
     pub read: u64,
+    /// Events that nobody has read.
+    pub entries: u64,
 }
 
 impl BufferStats {
@@ -32,12 +34,13 @@ impl BufferStats {
             commit_overrun: number("commit overrun:"),
             dropped: number("dropped events:"),
             read: number("read events:"),
+            entries: number("entries:"),
         }
     }
 
     /// Events that are not in the trace.
     pub fn lost(&self) -> u64 {
-        self.overrun + self.commit_overrun + self.dropped
+        self.overrun + self.commit_overrun + self.dropped + self.entries
     }
 
     /// Reads all of them from the text that trace files have: "CPU: 0", then the file.
@@ -54,6 +57,12 @@ impl BufferStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stayed_in_a_buffer_is_lost() {
+        let stats = BufferStats::parse(0, "entries: 3\noverrun: 4\nread events: 40\n");
+        assert_eq!((stats.entries, stats.lost()), (3, 7));
+    }
 
     #[test]
     fn losses_of_all_processors_are_read() {

@@ -100,10 +100,22 @@ impl Instance {
         Ok(names)
     }
 
-    /// Switches events on or off.
-    pub fn switch(&self, events: &[Name], on: bool) -> Result<()> {
+    /// Switches events on.
+    pub fn switch_on(&self, events: &[Name]) -> Result<()> {
         for event in events {
-            self.set(&file_of(event, "enable"), if on { "1" } else { "0" })?;
+            self.set(&file_of(event, "enable"), "1")?;
+        }
+        Ok(())
+    }
+
+    /// Switches events off, but for those that have gone with their module.
+    pub fn switch_off(&self, events: &[Name]) -> Result<()> {
+        for event in events {
+            let path = self.path(&file_of(event, "enable"));
+            match fs::write(&path, "0") {
+                Err(error) if is_gone(&error) => {}
+                other => other.with_context(|| format!("writing 0 to {}", path.display()))?,
+            }
         }
         Ok(())
     }
@@ -219,6 +231,11 @@ pub fn directories(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// A file that was removed: before it was opened, or after.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 fn indent(text: &str) -> String {

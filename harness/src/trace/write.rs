@@ -3,7 +3,7 @@
 //!
 //! All numbers are little-endian, as those of the pages are.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
 
@@ -21,6 +21,8 @@ pub const OPTIONS: &[u8; 10] = b"options  \0";
 pub const FLYRECORD: &[u8; 10] = b"flyrecord\0";
 /// Option: what `stats` says of each buffer.
 pub const OPTION_CPUSTAT: u16 = 2;
+/// Option: a buffer beside the main one. It is not written, and refused where it is read.
+pub const OPTION_BUFFER: u16 = 3;
 /// Option: the clocks, that in use in brackets.
 pub const OPTION_CLOCK: u16 = 4;
 /// Option: the kernel.
@@ -54,13 +56,19 @@ pub struct Header {
     pub clock: Vec<u8>,
 }
 
-/// Writes `path`, with the pages of all processors in the order of their numbers.
+/// Writes `path`, with the pages of all processors in the order of their numbers. Their
+/// files are gone when it returns: one by one, so that little is there twice.
 pub fn write(path: &Path, header: &Header, pages: &[Pages]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     let mut out = BufWriter::new(file);
-    put(&mut out, header, pages)
-        .and_then(|()| out.flush())
-        .with_context(|| format!("writing {}", path.display()))
+    let written = put(&mut out, header, pages).and_then(|()| out.flush());
+    written.with_context(|| {
+        let what = match fs::remove_file(path) {
+            Ok(()) => "what there was of it is removed",
+            Err(_) => "it is incomplete",
+        };
+        format!("writing {} ({what})", path.display())
+    })
 }
 
 fn put(out: &mut (impl Write + Seek), header: &Header, pages: &[Pages]) -> io::Result<()> {
@@ -128,6 +136,8 @@ fn put_pages(
                 cpu.bytes
             )));
         }
+        // One that cannot be removed is tried again by its owner.
+        let _ = fs::remove_file(&cpu.file);
     }
     Ok(())
 }

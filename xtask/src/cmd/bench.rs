@@ -47,7 +47,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST")]
     threads: Option<String>,
     /// Seconds of a turn
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
     /// Rounds
     #[arg(long, value_name = "N")]
@@ -105,10 +105,10 @@ impl BenchArgs {
             return self.vm.go(ctx, "bench", task, adjust);
         }
         let outcome = self.vm.boot(ctx, "bench", task, adjust)?;
-        let code = report(&outcome);
+        let mut code = report(&outcome);
         if let Some(brought) = &outcome.brought {
-            if self.json {
-                print_records(&brought.dir)?;
+            if self.json && !print_records(&brought.dir) {
+                code = code.max(exit::FAIL);
             }
             say!("results: {}", brought.dir.display());
         }
@@ -168,11 +168,28 @@ fn pass_config_hash(spec: &mut Spec) {
     }
 }
 
-fn print_records(dir: &Path) -> Result<()> {
-    let records = fsx::read(&dir.join("run.jsonl"))?;
-    // A reader that has gone away has read enough.
-    io::stdout().lock().write_all(records.as_bytes()).ok();
-    Ok(())
+/// Prints the records, or says that there are none.
+fn print_records(dir: &Path) -> bool {
+    match fsx::read(&dir.join("run.jsonl")) {
+        Ok(records) => {
+            // A reader that has gone away has read enough.
+            io::stdout().lock().write_all(records.as_bytes()).ok();
+            true
+        }
+        Err(error) => {
+            say!("there are no records: {error:#}");
+            false
+        }
+    }
+}
+
+/// As `faultline bench` takes them: the guest is not booted to refuse others.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().map_err(|_| "not a number".to_owned())?;
+    match (0.001..=3600.0).contains(&seconds) {
+        true => Ok(seconds),
+        false => Err("not between 0.001 and 3600".to_owned()),
+    }
 }
 
 /// Runs `faultline bench ACTION` here: it needs no module.
@@ -225,6 +242,24 @@ mod tests {
         };
         assert_eq!(args, ["a", "b", "--force", "--least", "5"]);
         assert!(bench("--quick").action.is_none());
+    }
+
+    #[test]
+    fn turns_that_cannot_be_are_refused() {
+        for wrong in ["inf", "nan", "-1", "0", "1e9", "soon"] {
+            let words = ["bench", "--seconds", wrong];
+            assert!(Cli::try_parse_from(words).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_records_is_told_apart() {
+        let dir = std::env::temp_dir().join(format!("bench-records-{}", std::process::id()));
+        fsx::make_dir(&dir).unwrap();
+        assert!(!print_records(&dir));
+        fsx::write_atomic(&dir.join("run.jsonl"), "").unwrap();
+        assert!(print_records(&dir));
+        fsx::remove(&dir).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! `trace`: a command in the VM with the module's trace events on.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -176,7 +177,8 @@ impl TraceArgs {
             return Ok(code.unwrap_or(exit::FAIL));
         }
         fsx::write_atomic(&summary, &output.stdout)?;
-        print!("{}", String::from_utf8_lossy(&output.stdout));
+        // A reader that has gone away has read enough.
+        io::stdout().lock().write_all(&output.stdout).ok();
         say!("for trace-cmd and KernelShark: {}", dat.display());
         say!("as text: {}", text.display());
         say!("the summary: {}", summary.display());

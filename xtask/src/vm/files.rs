@@ -31,8 +31,8 @@ pub(crate) struct Brought {
     pub(crate) problems: Vec<String>,
 }
 
-/// Unpacks `archive` in `dir`, which is made anew. An error is one of this host;
-/// whatever is wrong with the archive is among the problems.
+/// Unpacks `archive` in `dir`, which is made anew. An error is one of this host, before
+/// there was a byte; whatever is wrong with an entry is among the problems.
 pub(crate) fn unpack(archive: &Path, dir: &Path) -> Result<Brought> {
     fsx::remove(dir)?;
     fsx::make_dir(dir)?;
@@ -62,7 +62,12 @@ pub(crate) fn unpack(archive: &Path, dir: &Path) -> Result<Brought> {
             }
         };
         end = entry.raw_file_position() + entry.size().next_multiple_of(512);
-        take(&mut entry, length, &mut brought)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        // Names are the guest's: one may be too long, or that of a file and a directory.
+        if let Err(e) = take(&mut entry, &name, length, &mut brought) {
+            let problem = format!("{name} is left out: {e:#}");
+            brought.problems.push(problem);
+        }
     }
     if length < end + END {
         brought
@@ -73,8 +78,12 @@ pub(crate) fn unpack(archive: &Path, dir: &Path) -> Result<Brought> {
 }
 
 /// Unpacks one entry, if it is one that may be, of an archive of `length` bytes.
-fn take<R: Read>(entry: &mut Entry<'_, R>, length: u64, brought: &mut Brought) -> Result<()> {
-    let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+fn take<R: Read>(
+    entry: &mut Entry<'_, R>,
+    name: &str,
+    length: u64,
+    brought: &mut Brought,
+) -> Result<()> {
     let Some(relative) = entry.path().ok().and_then(|p| below(&p)) else {
         brought
             .problems
@@ -93,9 +102,7 @@ fn take<R: Read>(entry: &mut Entry<'_, R>, length: u64, brought: &mut Brought) -
             return Ok(());
         }
     }
-    if let Some(parent) = path.parent() {
-        fsx::make_dir(parent)?;
-    }
+    make_parent(&path)?;
     let have = length.saturating_sub(entry.raw_file_position());
     if have < entry.size() {
         brought.problems.push(format!(
@@ -118,6 +125,7 @@ fn link<R: Read>(entry: &Entry<'_, R>, name: PathBuf, brought: &mut Brought) -> 
     match first.filter(|first| brought.files.contains(first)) {
         Some(first) => {
             let (from, to) = (brought.dir.join(first), brought.dir.join(&name));
+            make_parent(&to)?;
             let copied = fs::copy(&from, &to);
             brought.bytes += copied.with_context(|| format!("writing {}", to.display()))?;
             brought.files.push(name);
@@ -128,6 +136,10 @@ fn link<R: Read>(entry: &Entry<'_, R>, name: PathBuf, brought: &mut Brought) -> 
         )),
     }
     Ok(())
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), fsx::make_dir)
 }
 
 /// A path of names only; `None` for one that may lead out of its directory.
@@ -149,9 +161,7 @@ impl Brought {
         fsx::make_dir(to)?;
         for file in &self.files {
             let target = to.join(file);
-            if let Some(parent) = target.parent() {
-                fsx::make_dir(parent)?;
-            }
+            make_parent(&target)?;
             fs::copy(self.dir.join(file), &target)
                 .with_context(|| format!("copying {} to {}", file.display(), to.display()))?;
         }
@@ -269,11 +279,37 @@ mod tests {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Link);
         header.set_size(0);
-        builder.append_link(&mut header, "./two", "./one").unwrap();
+        // An archive need not have the directories of what is in it.
+        builder
+            .append_link(&mut header, "./deep/two", "./one")
+            .unwrap();
         let brought = scratch.unpack(&builder.into_inner().unwrap());
         assert!(brought.problems.is_empty(), "{:?}", brought.problems);
         assert_eq!(brought.text(), "2 files, 8 bytes");
-        assert_eq!(fs::read(scratch.0.join("out/two")).unwrap(), b"text");
+        assert_eq!(fs::read(scratch.0.join("out/deep/two")).unwrap(), b"text");
+    }
+
+    #[test]
+    fn one_that_cannot_be_made_does_not_cost_the_others() {
+        let scratch = Scratch::new("names");
+        let brought = scratch.unpack(&archive(&[
+            ("a", EntryType::Regular, b"x"),
+            ("a/b", EntryType::Regular, b"x"),
+            ("a/c/", EntryType::Directory, b""),
+            ("dir/", EntryType::Directory, b""),
+            ("dir", EntryType::Regular, b"x"),
+            ("kept", EntryType::Regular, b"x"),
+        ]));
+        assert_eq!(brought.files, [PathBuf::from("a"), PathBuf::from("kept")]);
+        let said = brought.problems.join("\n");
+        assert_eq!(brought.problems.len(), 3, "{said}");
+        for name in [
+            "a/b is left out: ",
+            "a/c/ is left out: ",
+            "dir is left out: ",
+        ] {
+            assert!(said.contains(name), "{said}");
+        }
     }
 
     #[test]

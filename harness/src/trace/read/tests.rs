@@ -2,17 +2,19 @@
 //! Files that are written here, and what is read of them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::trace::drain::Pages;
 use crate::trace::format::tests::ABORTED;
 use crate::trace::summary::faults::Choice;
-use crate::trace::summary::{render, summarise};
+use crate::trace::summary::{Summary, render, summarise};
 use crate::trace::text;
 use crate::trace::write::{self, Header};
 
 const PAGE: usize = 4096;
+/// The kernel says that two events were read of the first processor's buffer.
+const TWO: &str = "CPU: 0\nentries: 0\noverrun: 0\nread events: 2\n";
 
 /// A page with one event for each of these times and causes.
 fn page(events: &[(u32, u32)], flags: u64) -> Vec<u8> {
@@ -35,24 +37,30 @@ fn page(events: &[(u32, u32)], flags: u64) -> Vec<u8> {
     page
 }
 
-/// Writes a file with the pages of two processors, and gives it back.
-fn written(name: &str, cpus: [Vec<u8>; 2]) -> Vec<u8> {
+/// A directory of its own.
+fn scratch(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("faultline-{name}-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    let pages: Vec<Pages> = cpus
-        .into_iter()
-        .enumerate()
-        .map(|(cpu, bytes)| {
-            let file = dir.join(format!("cpu{cpu}"));
-            fs::write(&file, &bytes).unwrap();
-            Pages {
-                cpu,
-                file,
-                bytes: bytes.len() as u64,
-            }
-        })
-        .collect();
-    let header = Header {
+    dir
+}
+
+/// These pages in files, as a recorder leaves them.
+fn pages_in(dir: &Path, cpus: [Vec<u8>; 2]) -> Vec<Pages> {
+    let pages = cpus.into_iter().enumerate().map(|(cpu, bytes)| {
+        let file = dir.join(format!("cpu{cpu}"));
+        fs::write(&file, &bytes).unwrap();
+        Pages {
+            cpu,
+            file,
+            bytes: bytes.len() as u64,
+        }
+    });
+    pages.collect()
+}
+
+/// With what `stats` says of the buffers.
+fn header(stats: &str) -> Header {
+    Header {
         page_size: PAGE as u32,
         header_page: b"\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n\
             \tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n\
@@ -64,7 +72,7 @@ fn written(name: &str, cpus: [Vec<u8>; 2]) -> Vec<u8> {
         cmdlines: b"77 worker\n".to_vec(),
         options: vec![
             (4, b"local [mono] boot\n\0".to_vec()),
-            (2, b"CPU: 0\noverrun: 0\nread events: 2\n\0".to_vec()),
+            (2, format!("{stats}\0").into_bytes()),
             (
                 9,
                 b"faultline 1\nevents: faultline:faultline_fault_aborted\n\0".to_vec(),
@@ -72,9 +80,19 @@ fn written(name: &str, cpus: [Vec<u8>; 2]) -> Vec<u8> {
         ],
         clock: b"local [mono] boot\n\0".to_vec(),
         ..Header::default()
-    };
-    let path: PathBuf = dir.join("trace.dat");
-    write::write(&path, &header, &pages).unwrap();
+    }
+}
+
+/// Writes a file with the pages of two processors, and gives it back.
+fn written(name: &str, stats: &str, cpus: [Vec<u8>; 2]) -> Vec<u8> {
+    written_with(name, &header(stats), cpus)
+}
+
+fn written_with(name: &str, header: &Header, cpus: [Vec<u8>; 2]) -> Vec<u8> {
+    let dir = scratch(name);
+    let pages = pages_in(&dir, cpus);
+    let path = dir.join("trace.dat");
+    write::write(&path, header, &pages).unwrap();
     let bytes = fs::read(&path).unwrap();
     fs::remove_dir_all(&dir).unwrap();
     bytes
@@ -84,6 +102,7 @@ fn written(name: &str, cpus: [Vec<u8>; 2]) -> Vec<u8> {
 fn what_is_written_is_read() {
     let bytes = written(
         "written",
+        TWO,
         [page(&[(10, 1), (20, 9)], 0), page(&[(15, 0)], 0)],
     );
     let file = TraceFile::parse(bytes).unwrap();
@@ -108,7 +127,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn losses_come_first() {
-    let bytes = written("lost", [page(&[(10, 1)], 1 << 31), Vec::new()]);
+    let bytes = written("lost", TWO, [page(&[(10, 1)], 1 << 31), Vec::new()]);
     let file = TraceFile::parse(bytes).unwrap();
     let (records, gaps) = file.records().unwrap();
     assert_eq!((gaps.len(), gaps[0].events), (1, None));
@@ -118,10 +137,78 @@ fn losses_come_first() {
     assert!(text.contains("--buffer"), "{text}");
 }
 
+/// The summary of a file with one event of the first processor.
+fn of_one_event(name: &str, stats: &str) -> Summary {
+    let bytes = written(name, stats, [page(&[(10, 1)], 0), Vec::new()]);
+    let file = TraceFile::parse(bytes).unwrap();
+    let (records, gaps) = file.records().unwrap();
+    summarise(&file, &records, &gaps, Choice::default()).unwrap()
+}
+
+#[test]
+fn more_events_than_were_given_away_tell_of_a_reset() {
+    // All in all as many as there are.
+    let stats = "CPU: 0\nread events: 0\nCPU: 1\nread events: 1\n";
+    let lost = of_one_event("reset", stats).lost;
+    assert_eq!((lost.unread(), lost.reset()), (1, vec![0]));
+    let lost = of_one_event("unloaded", "CPU: 0\nread events: 0\n").lost;
+    assert!(lost.any() && lost.unread() == 0);
+    let text = lost.text();
+    assert!(text.starts_with("EVENTS WERE LOST: some."), "{text}");
+    assert!(text.contains("processor 0: more events than"), "{text}");
+    assert!(text.contains("unload"), "{text}");
+    assert!(!text.contains("--buffer"), "{text}");
+}
+
+#[test]
+fn events_that_stayed_in_a_buffer_are_lost() {
+    let stats = "CPU: 0\nentries: 5\nread events: 1\n";
+    let text = of_one_event("stayed", stats).lost.text();
+    assert!(text.contains("never read 5"), "{text}");
+}
+
+#[test]
+fn only_statistics_tell_that_nothing_was_lost() {
+    let text = render::text(&of_one_event("sure", "CPU: 0\nread events: 1\n"));
+    assert!(text.contains("nothing was lost; "), "{text}");
+    let text = render::text(&of_one_event("unsure", ""));
+    assert!(text.contains("no loss is marked; "), "{text}");
+}
+
+#[test]
+fn other_buffers_are_refused() {
+    let mut header = header(TWO);
+    header
+        .options
+        .push((3, b"\x10\0\0\0\0\0\0\0mine\0".to_vec()));
+    let file = written_with("instance", &header, [Vec::new(), Vec::new()]);
+    let error = TraceFile::parse(file).err().unwrap().to_string();
+    assert!(
+        error.contains("\"mine\"") && error.contains("-B"),
+        "{error}"
+    );
+}
+
+#[test]
+fn pages_go_one_by_one_and_an_incomplete_file_with_them() {
+    let dir = scratch("incomplete");
+    let mut pages = pages_in(&dir, [page(&[(10, 1)], 0), Vec::new()]);
+    pages[1].bytes = 7;
+    let path = dir.join("trace.dat");
+    let error = write::write(&path, &header(TWO), &pages).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("0 bytes, not 7"), "{error}");
+    assert!(error.contains("is removed"), "{error}");
+    assert!(!pages[0].file.exists() && pages[1].file.exists());
+    drop(pages);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn events_that_did_not_get_into_the_file_are_missed() {
     // The kernel says that two were read.
-    let bytes = written("unread", [page(&[(10, 1)], 0), Vec::new()]);
+    let bytes = written("unread", TWO, [page(&[(10, 1)], 0), Vec::new()]);
     let file = TraceFile::parse(bytes).unwrap();
     let (records, gaps) = file.records().unwrap();
     let summary = summarise(&file, &records, &gaps, Choice::default()).unwrap();
@@ -130,7 +217,7 @@ fn events_that_did_not_get_into_the_file_are_missed() {
 
 #[test]
 fn broken_files_are_refused() {
-    let whole = written("broken", [page(&[(10, 1)], 0), Vec::new()]);
+    let whole = written("broken", TWO, [page(&[(10, 1)], 0), Vec::new()]);
     for length in [0, 5, 20, 300, whole.len() - PAGE / 2] {
         let error = TraceFile::parse(whole[..length].to_vec()).err();
         assert!(error.is_some(), "{length} bytes of {}", whole.len());
@@ -139,4 +226,15 @@ fn broken_files_are_refused() {
     newer[10] = b'7';
     let error = TraceFile::parse(newer).err().map(|error| error.to_string());
     assert!(error.unwrap().contains("trace-cmd convert"));
+}
+
+#[test]
+fn names_cannot_command_a_terminal() {
+    let mut header = header(TWO);
+    header.cmdlines = b"77 \x1b[2Jworker\n".to_vec();
+    header.options.push((9, b"x\ncommand: \x07\n\0".to_vec()));
+    let file = written_with("names", &header, [Vec::new(), Vec::new()]);
+    let file = TraceFile::parse(file).unwrap();
+    assert_eq!(file.task(77), "\\u{1b}[2Jworker");
+    assert_eq!(file.recorded.trim_end(), "x\ncommand: \\u{7}");
 }

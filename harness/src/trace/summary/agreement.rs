@@ -4,7 +4,7 @@
 //! When a space ends the module tells its counters, an event each. Events of the space
 //! before that are counted here under the names of the same counters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -27,12 +27,19 @@ const FAULT_RESULTS: [&str; 10] = [
     "fault_io",
 ];
 
+/// A space that is telling its counters.
+#[derive(Debug, Default)]
+struct Ending {
+    events: Tally,
+    /// The counters that it has told.
+    told: HashSet<u64>,
+}
+
 /// Counts events by space until these end.
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: HashMap<u64, Tally>,
-    /// Spaces that are telling their counters.
-    ending: HashMap<u64, Tally>,
+    ending: HashMap<u64, Ending>,
     spaces: u64,
     counted: BTreeMap<String, (u64, u64)>,
 }
@@ -68,15 +75,7 @@ impl Ledger {
     pub fn take(&mut self, event: &Event, names: &Names) {
         let space = event.what.space();
         if let What::Counted(_, counter, value) = event.what {
-            let ending = self.ending.entry(space).or_insert_with(|| {
-                self.spaces += 1;
-                self.open.remove(&space).unwrap_or_default()
-            });
-            let name = names.counter(counter);
-            let events = ending.get(&name).copied().unwrap_or(0);
-            let sums = self.counted.entry(name).or_default();
-            sums.0 += value;
-            sums.1 += events;
+            self.hear(space, counter, value, names);
             return;
         }
         // A new space at the place of one that has ended.
@@ -108,6 +107,26 @@ impl Ledger {
             What::Called(_, call, _, 0) => count(format!("{}s", call.name())),
             _ => {}
         }
+    }
+
+    /// Takes in what a space that ends tells of one of its counters.
+    fn hear(&mut self, space: u64, counter: u64, value: u64, names: &Names) {
+        // A space tells each counter once. Another one was at the same place, and nothing
+        // has ever happened in it.
+        let is_another = |ending: &Ending| ending.told.contains(&counter);
+        if self.ending.get(&space).is_none_or(is_another) {
+            self.spaces += 1;
+            let events = self.open.remove(&space).unwrap_or_default();
+            let told = HashSet::new();
+            self.ending.insert(space, Ending { events, told });
+        }
+        let ending = self.ending.entry(space).or_default();
+        ending.told.insert(counter);
+        let name = names.counter(counter);
+        let events = ending.events.get(&name).copied().unwrap_or(0);
+        let sums = self.counted.entry(name).or_default();
+        sums.0 += value;
+        sums.1 += events;
     }
 
     /// What it comes to, in a trace of the events that `is_traced` knows.
@@ -188,7 +207,11 @@ impl Agreement {
             return format!("not compared with the module's counters: {why}\n");
         }
         if self.counters.is_empty() {
-            return "nothing to compare with: no space has ended in the trace\n".into();
+            let why = match self.spaces {
+                0 => "no space has told its counters in the trace",
+                _ => "none of the events that were traced is counted by the module",
+            };
+            return format!("nothing to compare with: {why}\n");
         }
         let mut text = match self.differences.len() {
             0 => format!(

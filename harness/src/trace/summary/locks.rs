@@ -74,6 +74,8 @@ pub struct Locks {
     holds: BTreeMap<(Size, bool), Times>,
     pairs: HashMap<(i32, i32), (u64, u64)>,
     longest: Vec<(u64, Held)>,
+    /// The time of the last event.
+    now: u64,
 }
 
 /// Waits and holds of intervals of one size.
@@ -123,6 +125,25 @@ pub struct LongHold {
     pub since_ns: u64,
 }
 
+/// Pages that somebody had, or waited for, when the trace ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Open {
+    /// Who.
+    pub task: String,
+    /// "still held" or "still waiting".
+    pub state: &'static str,
+    /// "range" or "semaphore".
+    pub lock: &'static str,
+    /// "read" or "write".
+    pub mode: &'static str,
+    /// Which.
+    pub start: u64,
+    /// Which.
+    pub end: u64,
+    /// How long up to then.
+    pub time_ns: u64,
+}
+
 /// See [`Locks`].
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LocksSummary {
@@ -136,11 +157,14 @@ pub struct LocksSummary {
     pub longest: Vec<LongHold>,
     /// Holds that had not ended.
     pub unfinished: u64,
+    /// The oldest of these, and of the waits that had not.
+    pub open: Vec<Open>,
 }
 
 impl Locks {
     /// Takes in one event.
     pub fn take(&mut self, event: &Event) {
+        self.now = event.time;
         match event.what {
             What::Asked(claim) => self.ask(event, claim),
             What::Got(claim, success) => self.get(event, claim, success),
@@ -245,6 +269,7 @@ impl Locks {
             }
         });
         let by_size = by_size.collect();
+        let open = open(&self, task);
         let mut pairs: Vec<_> = self.pairs.into_iter().collect();
         pairs.sort_by_key(|((waiter, holder), (_, time))| {
             (std::cmp::Reverse(*time), *waiter, *holder)
@@ -259,10 +284,7 @@ impl Locks {
         };
         let long = |(held_ns, held): (u64, Held)| LongHold {
             task: task(held.pid),
-            lock: match held.claim.kind {
-                Lock::Range => "range",
-                Lock::Semaphore => "semaphore",
-            },
+            lock: lock(held.claim.kind),
             mode: mode(held.claim.write),
             start: held.claim.pages.start,
             end: held.claim.pages.end,
@@ -275,7 +297,36 @@ impl Locks {
             more_pairs,
             longest: self.longest.into_iter().map(long).collect(),
             unfinished: self.held.len() as u64,
+            open,
         }
+    }
+}
+
+/// What had not ended when the trace did, the oldest first.
+fn open(locks: &Locks, task: &dyn Fn(i32) -> String) -> Vec<Open> {
+    let held = locks.held.iter();
+    let held = held.map(|held| (held.since, held.pid, held.claim, "still held"));
+    let waiting = locks.waiting.iter();
+    let waiting = waiting.map(|w| (w.since, w.pid, w.claim, "still waiting"));
+    let mut all: Vec<_> = held.chain(waiting).collect();
+    all.sort_by_key(|(since, pid, ..)| (*since, *pid));
+    all.truncate(TOP);
+    let row = |(since, pid, claim, state): (u64, i32, Claim, &'static str)| Open {
+        task: task(pid),
+        state,
+        lock: lock(claim.kind),
+        mode: mode(claim.write),
+        start: claim.pages.start,
+        end: claim.pages.end,
+        time_ns: locks.now.saturating_sub(since),
+    };
+    all.into_iter().map(row).collect()
+}
+
+fn lock(kind: Lock) -> &'static str {
+    match kind {
+        Lock::Range => "range",
+        Lock::Semaphore => "semaphore",
     }
 }
 

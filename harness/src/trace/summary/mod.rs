@@ -68,7 +68,7 @@ pub fn summarise(
         faults.take(number, event, &names);
         ledger.take(event, &names);
     }
-    let lost = Losses::of(file, gaps, records.len() as u64);
+    let lost = Losses::of(file, gaps, records);
     let all = counted(file, records);
     let is_traced = |event: &str| match recorded(file, "events") {
         Some(list) => list.split(',').any(|name| name.ends_with(event)),

@@ -31,10 +31,11 @@ pub fn text(summary: &Summary) -> String {
         "{all} events in {:.3} s (clock {})",
         summary.seconds, summary.clock
     );
-    let lost = if summary.lost.any() {
-        ""
-    } else {
-        "nothing was lost; "
+    let lost = match (summary.lost.any(), summary.lost.buffers.is_empty()) {
+        (true, _) => "",
+        (false, false) => "nothing was lost; ",
+        // Without the kernel's statistics an event lost at the end leaves no mark.
+        (false, true) => "no loss is marked; ",
     };
     let _ = write!(text, "{lost}{}", summary.agreement.text());
     section(&mut text, "Faults", faults(summary));
@@ -47,6 +48,8 @@ pub fn text(summary: &Summary) -> String {
     section(&mut text, "Time a lock was held", holds(&summary.locks));
     section(&mut text, "Who waited for whom", pairs(&summary.locks));
     section(&mut text, "Held longest", longest(&summary.locks));
+    let title = "Not over when the trace was";
+    section(&mut text, title, open(&summary.locks));
     for life in &summary.lives {
         let title = format!(
             "Life of fault {}: {} ({}, page {}, {})",
@@ -217,6 +220,21 @@ fn longest(locks: &LocksSummary) -> String {
         ]
     });
     table(&["task", "lock", "for", "pages", "held"], rows.collect(), 4)
+}
+
+fn open(locks: &LocksSummary) -> String {
+    let rows = locks.open.iter().map(|open| {
+        vec![
+            open.task.clone(),
+            open.state.to_owned(),
+            open.lock.to_owned(),
+            open.mode.to_owned(),
+            format!("[{},{})", open.start, open.end),
+            duration(open.time_ns),
+        ]
+    });
+    let header = ["task", "", "lock", "for", "pages", "time"];
+    table(&header, rows.collect(), 5)
 }
 
 fn timeline(life: &Timeline) -> String {

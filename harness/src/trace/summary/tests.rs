@@ -147,6 +147,22 @@ fn what_fails_is_counted_and_holds_nothing() {
     assert_eq!((failed, summary.longest.len()), (1, 1));
 }
 
+#[test]
+fn what_never_ended_is_shown() {
+    let (change, page) = (range(0, 9, true), range(3, 4, false));
+    let summary = locks(&[
+        event(0, 1, What::Asked(change)),
+        event(1, 1, What::Got(change, true)),
+        event(5, 2, What::Asked(page)),
+        event(30, 3, What::FellBack(fault(70))),
+    ]);
+    let rows = summary.open.iter();
+    let rows: Vec<_> = rows
+        .map(|o| (o.task.as_str(), o.state, o.time_ns))
+        .collect();
+    assert_eq!(rows, [("1", "still held", 29), ("2", "still waiting", 25)]);
+}
+
 fn faults(events: &[Event]) -> Faults {
     let mut faults = Faults::default();
     for (number, event) in events.iter().enumerate() {
@@ -252,7 +268,13 @@ fn only_what_was_traced_is_compared() {
         assert!(agreement.counters.is_empty() && agreement.skipped.is_some());
     }
     let nothing = ledger(&[]).finish(|_| true, false, false);
-    assert!(nothing.text().contains("nothing to compare"));
+    assert!(nothing.text().contains("no space has told"));
+    let uncounted = ledger(&told([1, 1, 1, 0])).finish(|_| false, false, false);
+    let text = uncounted.text();
+    assert!(
+        text.contains("none of the events that were traced"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -267,4 +289,17 @@ fn a_space_at_the_place_of_another_is_another() {
         "{agreement:?}"
     );
     assert_eq!(agreement.counters["faults"], 2);
+}
+
+#[test]
+fn an_empty_space_at_the_place_of_another_has_no_events() {
+    let mut events = told([1, 1, 1, 0]);
+    events.extend(told([0; 4]));
+    events.extend(told([0; 4]));
+    let agreement = ledger(&events).finish(|_| true, false, false);
+    assert_eq!(
+        (agreement.spaces, agreement.differences.len()),
+        (3, 0),
+        "{agreement:?}"
+    );
 }

@@ -17,16 +17,17 @@ use crate::{exit, fsx, harness};
 fn traced_stress(ctx: &Ctx, name: &str, policy: &str) -> Result<(PathBuf, Value)> {
     let dir = scratch(ctx, name)?;
     let out = dir.to_string_lossy().into_owned();
-    let args = [
-        "trace",
-        "--out",
-        &out,
-        "--",
+    // With room for a reader that a busy machine holds up for seconds.
+    let args = ["trace", "--buffer", "64M", "--out", &out, "--"];
+    let more = [
         "faultline",
         "stress",
         "--json",
+        "--seconds",
+        "2",
+        "--policy",
+        policy,
     ];
-    let more = ["--seconds", "2", "--policy", policy];
     let output = expect(ctx, &[&args[..], &more].concat(), exit::PASS)?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let line = stdout.lines().find(|line| line.starts_with('{'));
@@ -81,27 +82,59 @@ pub(super) fn trace_cmd_reads_the_same(ctx: &Ctx) -> Result<()> {
     Ok(())
 }
 
+/// Whether nothing is missing, by all that tells of it.
+fn ensure_complete(summary: &Value) -> Result<()> {
+    let lost = summary.pointer("/lost").context("no losses")?;
+    let array = |path| lost.pointer(path).and_then(Value::as_array);
+    ensure!(
+        array("/gaps").is_some_and(Vec::is_empty),
+        "events were lost: {lost}"
+    );
+    let buffers = array("/buffers").context("no statistics")?;
+    ensure!(!buffers.is_empty(), "no statistics: {lost}");
+    let mut read = 0;
+    for buffer in buffers {
+        for what in ["/overrun", "/commit_overrun", "/dropped", "/entries"] {
+            ensure!(number(buffer, what)? == 0, "events were lost: {lost}");
+        }
+        read += number(buffer, "/read")?;
+    }
+    ensure!(
+        read == number(lost, "/there")?,
+        "not all that was read is there: {lost}"
+    );
+    Ok(())
+}
+
+/// Whether the summary has compared what there is most of with the module's counters.
+fn ensure_compared(summary: &Value) -> Result<()> {
+    let agreement = summary.pointer("/agreement").context("no agreement")?;
+    ensure!(
+        agreement.pointer("/skipped") == Some(&Value::Null),
+        "not compared: {agreement}"
+    );
+    for counter in ["faults", "maps", "pages_added"] {
+        let counted = number(agreement, &format!("/counters/{counter}"))?;
+        ensure!(counted > 0, "{counter} is 0: {agreement}");
+    }
+    let differences = agreement.pointer("/differences").and_then(Value::as_array);
+    ensure!(
+        differences.is_some_and(Vec::is_empty),
+        "the events differ: {agreement}"
+    );
+    ensure!(number(agreement, "/spaces")? >= 1);
+    Ok(())
+}
+
 /// With what the workload itself has asked the module for, and with what the module
 /// tells when the space ends.
 pub(super) fn summary_agrees_with_the_counters(ctx: &Ctx) -> Result<()> {
     for policy in ["spf-range", "global"] {
         let (dir, report) = traced_stress(ctx, &format!("trace-{policy}"), policy)?;
         let summary = summary(ctx, &dir)?;
-        let lost = summary.pointer("/lost/gaps").and_then(Value::as_array);
-        ensure!(
-            lost.is_some_and(Vec::is_empty),
-            "events were lost: {:?}",
-            summary.pointer("/lost")
-        );
+        ensure_complete(&summary).with_context(|| format!("under {policy}"))?;
         compare(&summary, &report).with_context(|| format!("under {policy}"))?;
-        let differences = summary.pointer("/agreement/differences");
-        ensure!(
-            differences
-                .and_then(Value::as_array)
-                .is_some_and(Vec::is_empty),
-            "{policy}: {differences:?}"
-        );
-        ensure!(number(&summary, "/agreement/spaces")? >= 1);
+        ensure_compared(&summary).with_context(|| format!("under {policy}"))?;
         let sizes = summary.pointer("/locks/by_size").and_then(Value::as_array);
         let lock = if policy == "global" {
             "semaphore"
@@ -228,10 +261,13 @@ pub(super) fn a_wrong_filter_is_explained(ctx: &Ctx) -> Result<()> {
     Ok(())
 }
 
-/// Neither an error nor a signal leaves the instance, or the command, behind.
+/// Neither an error nor a signal leaves the instance, or the command, behind, and a
+/// command nothing that it has started.
 pub(super) fn nothing_is_left_behind(ctx: &Ctx) -> Result<()> {
     let script = "faultline trace record --events nonsense -- true; echo refused=$?; \
-                  faultline trace record -- sleep 100 & sleep 3; \
+                  faultline trace record -- sh -c 'sleep 100 & exec sleep 101' & \
+                  n=0; until pidof sleep > /dev/null || [ $((n += 1)) -gt 600 ]; \
+                  do usleep 100000; done; \
                   ls /sys/kernel/tracing/instances | wc -l; \
                   kill $!; wait $!; echo ended=$?; \
                   ls /sys/kernel/tracing/instances | wc -l; pidof sleep || echo gone";
