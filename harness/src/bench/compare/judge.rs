@@ -63,6 +63,8 @@ pub(super) struct Figure {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) figures: Vec<Figure>,
+    /// Cells that the second run does not have.
+    pub(super) lost: usize,
     /// What one has to know.
     pub(super) notes: Vec<String>,
 }
@@ -92,11 +94,14 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
     let (cells_a, cells_b) = (cells(a), cells(b));
     let mut notes = Vec::new();
     let speed = speed(&cells_a, &cells_b, &mut notes);
-    let mut all = Vec::new();
+    let (mut all, mut lost) = (Vec::new(), 0);
     for cell in cells_a.iter().filter(|cell| !is_empty_loop(cell)) {
         match cells_b.iter().find(|other| other.key() == cell.key()) {
             Some(other) => all.extend(values(cell, other, speed)),
-            None => notes.push(format!("only in the first run: {}", name(cell))),
+            None => {
+                lost += 1;
+                notes.push(format!("only in the first run: {}", name(cell)));
+            }
         }
     }
     let is_new = |cell: &&Cell<'_>| !cells_a.iter().any(|other| other.key() == cell.key());
@@ -115,7 +120,11 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
         .filter_map(|(values, chance)| figure(values, chance, rules))
         .collect();
     notes.extend(noise(&figures, rules));
-    Ok(Comparison { figures, notes })
+    Ok(Comparison {
+        figures,
+        lost,
+        notes,
+    })
 }
 
 fn name(cell: &Cell<'_>) -> String {

@@ -107,6 +107,25 @@ fn too_few_rounds_are_said() {
     assert!(said, "{:?}", comparison.notes);
 }
 
+/// Writes a run into a directory of this name.
+fn write(dir: &Path, name: &str, records: &[Record]) -> PathBuf {
+    let line = |record| serde_json::to_string(record).unwrap() + "\n";
+    let text: String = records.iter().map(line).collect();
+    fs::create_dir_all(dir.join(name)).unwrap();
+    fs::write(dir.join(name).join("run.jsonl"), text).unwrap();
+    dir.join(name)
+}
+
+fn of(before: PathBuf, after: PathBuf) -> Compare {
+    Compare {
+        before,
+        after,
+        least: 10.0,
+        force: false,
+        json: false,
+    }
+}
+
 #[test]
 fn runs_that_were_not_made_alike_are_refused() {
     let dir = std::env::temp_dir().join(format!("faultline-compare-{}", std::process::id()));
@@ -115,19 +134,9 @@ fn runs_that_were_not_made_alike_are_refused() {
         if let Record::Run(run) = &mut records[0] {
             run.turn_ms = turn_ms;
         }
-        let line = |record| serde_json::to_string(record).unwrap() + "\n";
-        let text: String = records.iter().map(line).collect();
-        fs::create_dir_all(dir.join(name)).unwrap();
-        fs::write(dir.join(name).join("run.jsonl"), text).unwrap();
-        dir.join(name)
+        write(&dir, name, &records)
     };
-    let mut compare = Compare {
-        before: write("a", 10),
-        after: write("b", 20),
-        least: 10.0,
-        force: false,
-        json: false,
-    };
+    let mut compare = of(write("a", 10), write("b", 20));
     let refused = comparison(&compare).unwrap_err();
     assert!(refused.contains("turn: 10 ms / 20 ms"), "{refused}");
     compare.force = true;
@@ -135,4 +144,33 @@ fn runs_that_were_not_made_alike_are_refused() {
     assert!(!forced.is_worse());
     assert!(forced.notes.iter().any(|note| note.contains("turn: 10 ms")));
     fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_run_that_broke_off_is_refused() {
+    let dir = std::env::temp_dir().join(format!("faultline-broken-{}", std::process::id()));
+    let whole = run(1, 1.0, |_| 1.0);
+    let cut_off = &whole[..whole.len() - 1];
+    let (a, b) = (write(&dir, "a", &whole), write(&dir, "b", cut_off));
+    for (before, after) in [(&a, &b), (&b, &a)] {
+        let mut compare = of(before.clone(), after.clone());
+        let refused = comparison(&compare).unwrap_err();
+        assert!(refused.contains("b: the run broke off"), "{refused}");
+        compare.force = true;
+        let notes = comparison(&compare).unwrap().notes;
+        assert!(notes.iter().any(|note| note.contains("broke off")));
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn cells_that_only_the_first_run_has_are_no_pass() {
+    let is_lost = |record: &Record| matches!(record, Record::Sample(s) if s.workload == "work7");
+    let (a, mut b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 1.0));
+    b.retain(|record| !is_lost(record));
+    let comparison = judge(&a, &b, RULES).unwrap();
+    assert_eq!((comparison.lost, comparison.is_worse()), (1, false));
+    assert_eq!(status(&comparison), EXIT_FAIL);
+    // More than before is no loss.
+    assert_eq!(status(&judge(&b, &a, RULES).unwrap()), EXIT_PASS);
 }
