@@ -110,6 +110,9 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
     if all.is_empty() {
         return Err("the runs have nothing in common".to_owned());
     }
+    if let Some(why) = powerless(&all) {
+        return Err(why);
+    }
     notes.extend(power(&all));
     let chances: Vec<f64> = all
         .iter()
@@ -271,6 +274,20 @@ fn noise(figures: &[Figure], rules: Rules) -> Option<String> {
             "{off} figures that are called the same differ by {:.0} % or more, but no more than \
              chance makes them differ: more rounds or a quieter machine would tell",
             rules.least_latency * 100.0
+        )
+    })
+}
+
+/// Why nothing may be called the same if a figure has so few rounds that the test cannot
+/// call any change of it more than chance.
+fn powerless(all: &[Values<'_>]) -> Option<String> {
+    let is_hopeless = |rounds: usize| least_probability(rounds, rounds) >= CHANCE;
+    let rounds = |values: &Values<'_>| values.before.len().min(values.after.len());
+    let fewest = all.iter().map(rounds).min()?;
+    let enough = (fewest..).find(|&rounds| !is_hopeless(rounds))?;
+    (enough > fewest).then(|| {
+        format!(
+            "with {fewest} rounds no change can be told from chance: {enough} at least (--rounds)"
         )
     })
 }

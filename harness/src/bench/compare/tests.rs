@@ -92,12 +92,26 @@ fn a_slower_machine_is_no_slower_module() {
     assert!(said, "{:?}", comparison.notes);
 }
 
+/// The first rounds of a run.
+fn first(rounds: u32, records: Vec<Record>) -> Vec<Record> {
+    let early = |record: &Record| !matches!(record, Record::Sample(s) if s.round >= rounds);
+    records.into_iter().filter(early).collect()
+}
+
+#[test]
+fn rounds_that_can_tell_nothing_are_refused() {
+    let (a, b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 0.1));
+    let refused = judge(&first(3, a.clone()), &first(3, b.clone()), RULES).unwrap_err();
+    assert!(
+        refused.starts_with("with 3 rounds no change can be told from chance: 4 at least"),
+        "{refused}"
+    );
+    assert!(judge(&first(4, a), &first(4, b), RULES).unwrap().is_worse());
+}
+
 #[test]
 fn too_few_rounds_are_said() {
-    let few = |records: Vec<Record>| -> Vec<Record> {
-        let early = |record: &Record| !matches!(record, Record::Sample(s) if s.round > 3);
-        records.into_iter().filter(early).collect()
-    };
+    let few = |records| first(4, records);
     let (a, b) = (few(run(1, 1.0, |_| 1.0)), few(run(2, 1.0, |_| 1.0)));
     let comparison = judge(&a, &b, RULES).unwrap();
     let said = comparison
