@@ -7,12 +7,13 @@
 //!   probabilities adjusted for the number of figures (Benjamini and Hochberg, 5 %).
 //!
 //! Chance within a run is what the test sees. That the whole machine was slower in one of
-//! the runs it does not, so all figures are corrected by the workload `empty`, which no
-//! module and no kernel has a part in.
+//! the runs it does not, so all changes are corrected by the workload `empty`, which no
+//! module and no kernel has a part in, if it has changed by more than chance.
 
 mod differences;
 mod judge;
 mod print;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -11,8 +11,9 @@ use crate::bench::table::short;
 /// A table, what one has to know, and the verdict as the last line.
 pub(super) fn text(comparison: &Comparison) -> String {
     let mut text = format!("{}\n\n", table(comparison));
-    text += "Medians and quartiles of the rounds, latencies in microseconds. chance: how likely \
-             so great a difference is if nothing has changed, adjusted for the number of \
+    text += "Medians and quartiles of the rounds as they were measured, latencies in \
+             microseconds. change: of the medians, corrected if a note says so. chance: how \
+             likely so great a difference is if nothing has changed, adjusted for the number of \
              figures.\n";
     for note in &comparison.notes {
         text += &format!("NOTE: {note}\n");

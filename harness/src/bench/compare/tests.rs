@@ -90,6 +90,13 @@ fn a_slower_machine_is_no_slower_module() {
         .iter()
         .any(|note| note.contains("speed was -"));
     assert!(said, "{:?}", comparison.notes);
+    let hidden = "40 figures would be called worse";
+    let said = comparison.notes.iter().any(|note| note.starts_with(hidden));
+    assert!(said, "{:?}", comparison.notes);
+    // What is printed is what was measured.
+    let figure = &comparison.figures[0];
+    assert!(figure.after.median < 0.8 * figure.before.median);
+    assert!(figure.change.abs() < 0.1, "{figure:?}");
 }
 
 /// The first rounds of a run.
