@@ -36,8 +36,11 @@ fn every_workload_runs_on_the_kernels_memory() {
                 assert!(done > 0, "{name}");
                 assert!(outcome.time > Duration::ZERO, "{name}");
                 let latencies = outcome.latencies.map(|latencies| latencies.len());
-                let expected = kind.latency_of.map(|_| done);
-                assert_eq!(latencies, expected, "{name}");
+                match kind.name {
+                    // Also of what was due and not done.
+                    "big_vs_small_paced" => assert!(latencies >= Some(done), "{name}"),
+                    _ => assert_eq!(latencies, kind.latency_of.map(|_| done), "{name}"),
+                }
             }
         }
     }
