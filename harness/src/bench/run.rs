@@ -153,9 +153,13 @@ fn warm_up(
             Ok(outcome) => {
                 let ticks = sys::ticks().wrapping_sub(clock.1) as f64;
                 let a_second = ticks / clock.0.elapsed().as_secs_f64();
-                // The empty loop stays as it is, to tell how fast the machine is.
-                if let (Some(percent), false) = (options.plant_slowdown, row.kind.empty) {
-                    cell.drag = drag(&outcome, percent, a_second);
+                // The empty loop stays as it is, to tell how fast the machine is; and what
+                // has its times is no slower for what it waits.
+                let is_left = row.kind.empty || row.kind.paced;
+                if let (Some(percent), false) = (options.plant_slowdown, is_left) {
+                    let cpus = sys::allowed_cpus().len();
+                    let busy = busy(row.threads, row.kind.others, cpus);
+                    cell.drag = drag(&outcome, busy, percent, a_second);
                 }
                 true
             }
@@ -172,11 +176,18 @@ fn warm_up(
     error.map_or(Ok(()), Err)
 }
 
-/// Ticks by which each operation has to be longer for a rate that is so much lower.
-fn drag(outcome: &Outcome, percent: f64, ticks_a_second: f64) -> u64 {
+/// Processors that the measured threads have for themselves on average, with so many
+/// others beside them.
+fn busy(threads: u32, others: u32, cpus: usize) -> f64 {
+    let all = f64::from(threads + others);
+    f64::from(threads) * (cpus as f64 / all).min(1.0)
+}
+
+/// Ticks by which each operation has to be longer for a rate that is so much lower, if
+/// so many processors are busy with them.
+fn drag(outcome: &Outcome, busy: f64, percent: f64, ticks_a_second: f64) -> u64 {
     let done: u64 = outcome.per_thread.iter().sum();
-    let threads = outcome.per_thread.len() as f64;
-    let seconds = outcome.time.as_secs_f64() * threads / done.max(1) as f64;
+    let seconds = outcome.time.as_secs_f64() * busy / done.max(1) as f64;
     let part = percent / 100.0;
     (seconds * part / (1.0 - part) * ticks_a_second) as u64
 }
@@ -327,6 +338,15 @@ mod tests {
             ..Outcome::default()
         };
         // An operation takes 2 ms; a fifth of the rate is lost if it takes 2.5.
-        assert_eq!(drag(&outcome, 20.0, 1e9), 500_000);
+        assert_eq!(drag(&outcome, busy(2, 0, 4), 20.0, 1e9), 500_000);
+        // Half of that if the two have one processor.
+        assert_eq!(drag(&outcome, busy(2, 0, 1), 20.0, 1e9), 250_000);
+    }
+
+    #[test]
+    fn threads_have_no_more_processors_than_there_are() {
+        assert_eq!(busy(2, 1, 4), 2.0);
+        assert_eq!(busy(20, 0, 2), 2.0);
+        assert_eq!(busy(20, 5, 2), 1.6, "the others have their part");
     }
 }

@@ -38,6 +38,11 @@ pub(crate) struct Kind {
     pub(crate) latency_of: Option<&'static str>,
     /// Whether others work beside the measured threads.
     pub(crate) interference: bool,
+    /// How many.
+    pub(crate) others: u32,
+    /// Whether operations have fixed times: a rate says nothing, and there is nothing to
+    /// slow down as planted.
+    pub(crate) paced: bool,
     /// Whether it is the loop without the work, which is the same on all memory.
     pub(crate) empty: bool,
     /// The kernel's own memory that others are compared with.
@@ -59,6 +64,8 @@ const USUAL: Kind = Kind {
     unit: "faults",
     latency_of: None,
     interference: false,
+    others: 0,
+    paced: false,
     empty: false,
     peer: Subject::Anon,
     crew: Crew::Scaling,

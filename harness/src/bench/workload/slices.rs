@@ -99,6 +99,8 @@ fn pipeline(turn: &Turn<'_>) -> io::Result<Outcome> {
                 break;
             }
             if let Some(piece) = slots[number].take() {
+                // A store each: both are held up.
+                go.hold_up();
                 piece.touch();
                 count += 1;
                 arena.unmap(piece)?;

@@ -71,6 +71,25 @@ fn each_makes_sense_on_the_memory_that_others_are_compared_with() {
     }
 }
 
+/// Both stores of a round, the thread's own and the one to the page that it was handed.
+#[test]
+fn a_drag_holds_up_each_store_of_the_pipeline() {
+    let kind = Kind::named("mapbench_pipeline").unwrap();
+    let began = (std::time::Instant::now(), crate::sys::ticks());
+    std::thread::sleep(Duration::from_millis(20));
+    let drag = crate::sys::ticks().wrapping_sub(began.1);
+    let took = began.0.elapsed();
+    let outcome = (kind.run)(&Turn {
+        drag,
+        time: Duration::from_millis(200),
+        ..turn(Subject::Anon, 1)
+    });
+    let outcome = outcome.unwrap();
+    // The first store may have been held up before the clock was read.
+    let most = outcome.time.as_secs_f64() / took.as_secs_f64() + 2.0;
+    assert!(outcome.per_thread[0] as f64 <= most, "{outcome:?}");
+}
+
 #[test]
 fn a_drag_slows_work_down() {
     let kind = Kind::named("mmap1").unwrap();
