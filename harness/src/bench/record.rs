@@ -137,6 +137,10 @@ pub struct Sample {
     pub counters: BTreeMap<String, u64>,
     /// Growth of `/proc/vmstat`'s `vma_lock_*` and `pgfault`, by name.
     pub vmstat: BTreeMap<String, u64>,
+    /// From when the counters and times of the process were read until they were read
+    /// again, in seconds: longer than `seconds` where not all is timed. 0 in older records.
+    #[serde(default)]
+    pub counted_seconds: f64,
     /// Context switches of the process meanwhile.
     pub voluntary_switches: u64,
     /// The same, involuntary.

@@ -261,6 +261,7 @@ fn sample(row: &Row, cell: &Cell, round: u32, outcome: Outcome) -> io::Result<Sa
         histogram: histogram.transpose()?,
         counters: outcome.growth.space,
         vmstat: outcome.growth.vmstat,
+        counted_seconds: outcome.growth.time.as_secs_f64(),
         voluntary_switches: usage.voluntary_switches,
         involuntary_switches: usage.involuntary_switches,
         user_seconds: usage.user_seconds,

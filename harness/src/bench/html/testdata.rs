@@ -204,6 +204,7 @@ fn sample(
         threads,
         round,
         seconds,
+        counted_seconds: seconds,
         histogram: latency_of.map(|_| histogram(rng, work.min(1500), 1e9 / rate, stalls)),
         counters: if *kernel {
             BTreeMap::new()
