@@ -95,10 +95,13 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
     let (cells_a, cells_b) = (cells(a), cells(b));
     let mut notes = Vec::new();
     let speeds = Speeds::of(&cells_a, &cells_b, &mut notes);
-    let (mut all, mut lost) = (Vec::new(), 0);
+    let (mut all, mut lost, mut one_sided) = (Vec::new(), 0, Vec::new());
     for cell in cells_a.iter().filter(|cell| !is_empty_loop(cell)) {
         match cells_b.iter().find(|other| other.key() == cell.key()) {
-            Some(other) => all.extend(values(cell, other, speeds.with(cell.threads()))),
+            Some(other) => {
+                let speed = speeds.with(cell.threads());
+                all.extend(values(cell, other, speed, &mut one_sided));
+            }
             None => {
                 lost += 1;
                 notes.push(format!("only in the first run: {}", name(cell)));
@@ -115,6 +118,12 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
         return Err(why);
     }
     notes.extend(power(&all));
+    if !one_sided.is_empty() {
+        notes.push(format!(
+            "not compared, as only one of the runs has enough values beyond it: {}",
+            one_sided.join(", ")
+        ));
+    }
     let judged = figures(&all, |values| &values.corrected, rules);
     if all.iter().any(|values| values.corrected != values.after) {
         let raw = figures(&all, |values| &values.after, rules);
@@ -137,7 +146,13 @@ fn is_empty_loop(cell: &Cell<'_>) -> bool {
     cell.work().0.starts_with("empty")
 }
 
-fn values<'a>(before: &'a Cell<'a>, after: &Cell<'_>, speed: f64) -> Vec<Values<'a>> {
+/// All figures that both have; what only one has is named in `one_sided`.
+fn values<'a>(
+    before: &'a Cell<'a>,
+    after: &Cell<'_>,
+    speed: f64,
+    one_sided: &mut Vec<String>,
+) -> Vec<Values<'a>> {
     let of = |cell: &Cell<'_>, value: &dyn Fn(&Sample) -> f64| {
         let samples = cell.samples().iter();
         samples.map(|sample| value(sample)).collect::<Vec<_>>()
@@ -153,8 +168,13 @@ fn values<'a>(before: &'a Cell<'a>, after: &Cell<'_>, speed: f64) -> Vec<Values<
     for (name, quantile) in PERCENTILES {
         let at = |sample: &&Sample| at_quantile(sample, quantile);
         let values = |cell: &Cell<'_>| cell.samples().iter().map(at).collect::<Option<Vec<_>>>();
-        let (Some(first), Some(second)) = (values(before), values(after)) else {
-            continue;
+        let (first, second) = match (values(before), values(after)) {
+            (Some(first), Some(second)) => (first, second),
+            (None, None) => continue,
+            _ => {
+                one_sided.push(format!("{name} of {}", self::name(before)));
+                continue;
+            }
         };
         all.push(Values {
             cell: before,

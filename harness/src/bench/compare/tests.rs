@@ -185,6 +185,38 @@ fn a_run_that_broke_off_is_refused() {
 }
 
 #[test]
+fn a_percentile_that_one_run_lacks_is_said() {
+    let with = |values: u64, mut records: Vec<Record>| {
+        let mut latencies = crate::bench::turn::histogram();
+        (1..=values).for_each(|us| latencies.record(us * 1000).unwrap());
+        let encoded = crate::bench::run::encode(&latencies).unwrap();
+        for record in &mut records {
+            match record {
+                Record::Sample(sample) if sample.workload == "work7" => {
+                    sample.histogram = Some(encoded.clone());
+                }
+                _ => {}
+            }
+        }
+        records
+    };
+    let (a, b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 1.0));
+    let (many, few) = (with(1000, a), with(200, b));
+    for (a, b) in [(&many, &few), (&few, &many)] {
+        let comparison = judge(a, b, RULES).unwrap();
+        let latencies: Vec<_> = comparison
+            .figures
+            .iter()
+            .map(|figure| figure.name)
+            .filter(|name| *name != "rate")
+            .collect();
+        assert_eq!(latencies, ["p50", "p90"]);
+        let said = |note: &String| note.contains("beyond it: p99 of work7 on anon with 1 threads");
+        assert!(comparison.notes.iter().any(said), "{:?}", comparison.notes);
+    }
+}
+
+#[test]
 fn cells_that_only_the_first_run_has_are_no_pass() {
     let is_lost = |record: &Record| matches!(record, Record::Sample(s) if s.workload == "work7");
     let (a, mut b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 1.0));
