@@ -16,6 +16,7 @@ use super::record::{End, Record, Run, Sample, VERSION};
 use super::target::Subject;
 use super::turn::{Outcome, Turn};
 use super::workload::Kind;
+use crate::rng::Rng;
 use crate::sys;
 
 /// The part of a turn that the one before the first round takes, which is discarded.
@@ -64,8 +65,10 @@ pub(super) fn run(options: &Options, plan: &Plan, sinks: &mut impl Sinks) -> io:
     }
     for round in 0..plan.rounds {
         progress.say(round);
+        // The same order for the same seed, and another one for each row.
+        let mut rng = Rng::new(plan.seed, u64::from(round));
         for row in &rows {
-            take_turns(options, plan, row, round, sinks)?;
+            take_turns(options, plan, row, round, &mut rng, sinks)?;
         }
     }
     let end = End {
@@ -192,17 +195,19 @@ fn drag(outcome: &Outcome, busy: f64, percent: f64, ticks_a_second: f64) -> u64 
     (seconds * part / (1.0 - part) * ticks_a_second) as u64
 }
 
-/// A turn of each cell, and of each one's twin. Who begins goes round.
+/// A turn of each cell, and of each one's twin, in an order of this round's own: if they
+/// only went round, each would always come behind the same one.
 fn take_turns(
     options: &Options,
     plan: &Plan,
     row: &Row,
     round: u32,
+    rng: &mut Rng,
     sinks: &mut impl Sinks,
 ) -> io::Result<()> {
-    let first = round as usize % row.cells.len().max(1);
-    let (behind, before) = row.cells.split_at(first);
-    for cell in before.iter().chain(behind) {
+    let mut cells: Vec<&Cell> = row.cells.iter().collect();
+    rng.shuffle(&mut cells);
+    for cell in cells {
         let measure = |drag| {
             let turn = turn(options, plan, row.kind, row.threads, cell.on, round);
             let outcome = (row.kind.run)(&Turn { drag, ..turn });
@@ -342,6 +347,56 @@ mod tests {
         assert_eq!(drag(&outcome, busy(2, 0, 4), 20.0, 1e9), 500_000);
         // Half of that if the two have one processor.
         assert_eq!(drag(&outcome, busy(2, 0, 1), 20.0, 1e9), 250_000);
+    }
+
+    /// What is recorded, in its order.
+    #[derive(Default)]
+    struct Taken(Vec<Record>);
+
+    impl Sinks for Taken {
+        fn take(&mut self, record: Record) -> io::Result<()> {
+            self.0.push(record);
+            Ok(())
+        }
+
+        fn take_twin(&mut self, _: Record) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The targets of each round, as they had their turns.
+    fn orders(seed: u64) -> Vec<Vec<String>> {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            bench: crate::bench::Bench,
+        }
+        let words = "bench --workload mmap1 --target anon,shared-anon,memfd --threads 1 \
+                     --seconds 0.001 --rounds 12 --json";
+        let cli: Cli = clap::Parser::parse_from(words.split_whitespace());
+        let options = cli.bench.options;
+        let mut taken = Taken::default();
+        run(&options, &options.plan(1, seed), &mut taken).unwrap();
+        let mut orders = vec![Vec::new(); 12];
+        for record in taken.0 {
+            if let Record::Sample(sample) = record {
+                orders[sample.round as usize].push(sample.target);
+            }
+        }
+        orders
+    }
+
+    #[test]
+    fn no_target_always_comes_behind_the_same_one() {
+        let orders = orders(1);
+        assert!(orders.iter().all(|order| order.len() == 3), "{orders:?}");
+        let behind = |one: &str, other: &str| {
+            let is_pair = |pair: &[String]| pair[0] == one && pair[1] == other;
+            orders.iter().any(|order| order.windows(2).any(is_pair))
+        };
+        assert!(behind("anon", "memfd") && behind("anon", "shared-anon"));
+        assert!(behind("memfd", "anon") && behind("shared-anon", "anon"));
+        assert_eq!(self::orders(1), orders, "a seed repeats");
     }
 
     #[test]
