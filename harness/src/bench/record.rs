@@ -100,6 +100,9 @@ pub struct Workload {
     pub empty: bool,
     /// Counts of threads it was run with.
     pub threads: Vec<u32>,
+    /// Milliseconds of its turns, if they are not [`Run::turn_ms`] as in older records.
+    #[serde(default)]
+    pub turn_ms: Option<u64>,
     /// The target of the kernel's own that others are compared with: "anon".
     #[serde(default)]
     pub peer: Option<String>,

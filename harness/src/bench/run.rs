@@ -129,7 +129,9 @@ fn head(options: &Options, plan: &Plan) -> Run {
         planted_slowdown: options.plant_slowdown,
         machine: machine(options.config_hash.clone()),
         workloads: workloads
-            .map(|(kind, threads)| kind.record(&plan.sizes, threads))
+            .map(|(kind, threads)| {
+                kind.record(&plan.sizes, threads, turn_time(options, plan, kind))
+            })
             .collect(),
         targets: plan
             .targets
@@ -229,6 +231,15 @@ fn take_turns(
     Ok(())
 }
 
+/// How long a turn of this work takes.
+fn turn_time(options: &Options, plan: &Plan, kind: &Kind) -> Duration {
+    let weight = match options.turns_are_weighted() {
+        true => kind.weight,
+        false => 1,
+    };
+    plan.turn * weight
+}
+
 fn turn<'a>(
     options: &'a Options,
     plan: &Plan,
@@ -237,15 +248,11 @@ fn turn<'a>(
     on: Subject,
     round: u32,
 ) -> Turn<'a> {
-    let weight = match options.turns_are_weighted() {
-        true => kind.weight,
-        false => 1,
-    };
     Turn {
         on,
         dir: &options.dir,
         threads: threads as usize,
-        time: plan.turn * weight,
+        time: turn_time(options, plan, kind),
         sizes: plan.sizes,
         // The same on all targets.
         seed: plan.seed.wrapping_add(u64::from(round)),
@@ -364,17 +371,22 @@ mod tests {
         }
     }
 
-    /// The targets of each round, as they had their turns.
-    fn orders(seed: u64) -> Vec<Vec<String>> {
+    fn options(words: &str) -> Options {
         #[derive(clap::Parser)]
         struct Cli {
             #[command(flatten)]
             bench: crate::bench::Bench,
         }
-        let words = "bench --workload mmap1 --target anon,shared-anon,memfd --threads 1 \
-                     --seconds 0.001 --rounds 12 --json";
         let cli: Cli = clap::Parser::parse_from(words.split_whitespace());
-        let options = cli.bench.options;
+        cli.bench.options
+    }
+
+    /// The targets of each round, as they had their turns.
+    fn orders(seed: u64) -> Vec<Vec<String>> {
+        let options = options(
+            "bench --workload mmap1 --target anon,shared-anon,memfd --threads 1 --seconds 0.001 \
+             --rounds 12 --json",
+        );
         let mut taken = Taken::default();
         run(&options, &options.plan(1, seed), &mut taken).unwrap();
         let mut orders = vec![Vec::new(); 12];
@@ -397,6 +409,24 @@ mod tests {
         assert!(behind("anon", "memfd") && behind("anon", "shared-anon"));
         assert!(behind("memfd", "anon") && behind("shared-anon", "anon"));
         assert_eq!(self::orders(1), orders, "a seed repeats");
+    }
+
+    #[test]
+    fn what_is_slow_to_come_round_is_recorded_with_its_longer_turns() {
+        let options = options("bench --workload mmap1,big_vs_small --target anon --quick");
+        let turns = |options: &Options| {
+            let head = head(options, &options.plan(1, 1));
+            head.workloads
+                .iter()
+                .map(|work| work.turn_ms)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(turns(&options), [Some(120), Some(240)]);
+        let exact = Options {
+            seconds: Some(Duration::from_millis(7)),
+            ..options
+        };
+        assert_eq!(turns(&exact), [Some(7); 2]);
     }
 
     #[test]

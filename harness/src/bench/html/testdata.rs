@@ -176,6 +176,7 @@ fn workload((name, unit, latency_of, ..): &Kind, shape: &Shape) -> Workload {
         empty: name.contains("empty"),
         peer: None,
         threads: shape.threads.clone(),
+        turn_ms: None,
     }
 }
 

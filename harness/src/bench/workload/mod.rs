@@ -11,6 +11,7 @@ mod slices;
 mod small;
 
 use std::io;
+use std::time::Duration;
 
 use super::record;
 use super::target::Subject;
@@ -95,7 +96,12 @@ impl Kind {
     }
 
     /// As it stands in the records.
-    pub(crate) fn record(&self, sizes: &Sizes, threads: &[u32]) -> record::Workload {
+    pub(crate) fn record(
+        &self,
+        sizes: &Sizes,
+        threads: &[u32],
+        turn: Duration,
+    ) -> record::Workload {
         record::Workload {
             name: self.name.to_owned(),
             about: (self.about)(sizes),
@@ -104,6 +110,7 @@ impl Kind {
             interference: self.interference,
             empty: self.empty,
             threads: threads.to_vec(),
+            turn_ms: Some(turn.as_millis() as u64),
             peer: Some(self.peer.name().to_owned()),
         }
     }
