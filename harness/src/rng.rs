@@ -28,6 +28,13 @@ impl Rng {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// Brings items into any order, each as likely as the others.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+
     /// True once in `n` times on average.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
@@ -53,6 +60,20 @@ mod tests {
         };
         assert_eq!(draw(0), draw(0));
         assert_ne!(draw(0), draw(1));
+    }
+
+    #[test]
+    fn a_shuffle_brings_any_item_to_any_place() {
+        let mut rng = Rng::new(2, 2);
+        let mut seen = [[false; 4]; 4];
+        for _ in 0..200 {
+            let mut items = [0, 1, 2, 3];
+            rng.shuffle(&mut items);
+            (0..4).for_each(|place| seen[place][items[place]] = true);
+            items.sort_unstable();
+            assert_eq!(items, [0, 1, 2, 3]);
+        }
+        assert_eq!(seen, [[true; 4]; 4]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! stand before them.
 
 use super::cells::{Cell, cells};
-use super::record::{Record, Run};
+use super::record::{Record, Run, Sample};
 
 /// One line for each workload, target and count of threads, all medians of a second.
 /// Nothing is measured with processes, so these columns are 0 and 100.
@@ -38,10 +38,16 @@ pub(super) fn csv(records: &[Record], run: &Run) -> String {
 /// Percent of all processors' time that the process did not use.
 fn idle(cell: &Cell<'_>, cpus: u32) -> f64 {
     let idle = |used: f64, seconds: f64| 100.0 * (1.0 - used / (seconds * f64::from(cpus)));
+    // The time in which the process used them: pft times only a part of it.
+    let counted = |sample: &Sample| match sample.counted_seconds > 0.0 {
+        true => sample.counted_seconds,
+        false => sample.seconds,
+    };
     let samples = cell.samples().iter();
     let parts: Vec<f64> = samples
-        .filter(|sample| sample.seconds > 0.0)
-        .map(|sample| idle(sample.user_seconds + sample.system_seconds, sample.seconds))
+        .map(|sample| (sample.user_seconds + sample.system_seconds, counted(sample)))
+        .filter(|(_, seconds)| *seconds > 0.0)
+        .map(|(used, seconds)| idle(used, seconds))
         .collect();
     let median = super::stats::Summary::of(&parts).map_or(0.0, |summary| summary.median);
     median.clamp(0.0, 100.0)
@@ -50,7 +56,6 @@ fn idle(cell: &Cell<'_>, cpus: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::Sample;
 
     #[test]
     fn lines_have_the_columns_of_will_it_scale() {
@@ -73,5 +78,25 @@ mod tests {
         assert_eq!(lines[0].split(',').count(), 8);
         assert_eq!(lines[1], "mmap1,anon,1,0,100.00,100,62.50,100");
         assert_eq!(lines[2], "mmap1,anon,2,0,100.00,150,50.00,200");
+    }
+    #[test]
+    fn processors_are_idle_in_the_time_in_which_their_use_was_counted() {
+        let sample = |counted_seconds| {
+            let sample = Sample {
+                workload: "pft".to_owned(),
+                threads: 1,
+                seconds: 1.0,
+                counted_seconds,
+                user_seconds: 1.5,
+                ..Sample::default()
+            };
+            [Record::Sample(Box::new(sample))]
+        };
+        let mut run = Run::default();
+        run.machine.cpus = 1;
+        let text = csv(&sample(2.0), &run);
+        assert!(text.contains(",25.00,"), "{text}");
+        let old = csv(&sample(0.0), &run);
+        assert!(old.contains(",0.00,"), "{old}");
     }
 }

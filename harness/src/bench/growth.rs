@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::time::{Duration, Instant};
 
 use crate::sys::{self, Usage};
 use crate::{Space, Stats};
@@ -21,6 +22,7 @@ pub(crate) struct Counters {
     space: BTreeMap<String, u64>,
     vmstat: BTreeMap<String, u64>,
     usage: Usage,
+    read: Option<Instant>,
 }
 
 /// How they have grown.
@@ -32,6 +34,8 @@ pub(crate) struct Growth {
     pub(crate) vmstat: BTreeMap<String, u64>,
     /// Of the process.
     pub(crate) usage: Usage,
+    /// Meanwhile, which may be longer than what is timed.
+    pub(crate) time: Duration,
 }
 
 impl Counters {
@@ -45,12 +49,15 @@ impl Counters {
             // A kernel without them is none the worse.
             vmstat: of_vmstat(&fs::read_to_string("/proc/vmstat").unwrap_or_default()),
             usage: sys::usage()?,
+            read: Some(Instant::now()),
         })
     }
 
     /// What has become of them since then.
     pub(crate) fn since(self, before: Counters) -> Growth {
+        let times = self.read.zip(before.read);
         Growth {
+            time: times.map_or(Duration::ZERO, |(now, then)| now - then),
             space: grown(self.space, &before.space),
             vmstat: grown(self.vmstat, &before.vmstat),
             usage: self.usage.since(&before.usage),
@@ -119,7 +126,9 @@ mod tests {
         let before = Counters::now(None).unwrap();
         let memory = vec![1_u8; 4 << 20];
         std::hint::black_box(&memory);
+        std::thread::sleep(Duration::from_millis(2));
         let growth = Counters::now(None).unwrap().since(before);
+        assert!(growth.time >= Duration::from_millis(2));
         assert!(growth.space.is_empty());
         assert!(
             growth

@@ -40,7 +40,7 @@ use self::record::Record;
 use self::target::Subject;
 use self::workload::Kind;
 use crate::rng::random_seed;
-use crate::{EXIT_PASS, Policy, Space, stress, sys};
+use crate::{EXIT_PASS, EXIT_USAGE, Policy, Space, stress, sys};
 
 /// Measures and prints, or does what else was asked for.
 pub fn run(bench: &Bench) -> ExitCode {
@@ -56,7 +56,14 @@ pub fn run(bench: &Bench) -> ExitCode {
         None => {}
     }
     match measure(options) {
-        Ok(records) => {
+        // A table of nothing would look like a run.
+        Ok(None) => {
+            eprintln!(
+                "faultline bench: no target is left to measure: --list names all, --target chooses"
+            );
+            ExitCode::from(EXIT_USAGE)
+        }
+        Ok(Some(records)) => {
             if !options.json {
                 print!("{}{}", table::text(&records), glance::text(&records));
             }
@@ -66,7 +73,8 @@ pub fn run(bench: &Bench) -> ExitCode {
     }
 }
 
-fn measure(options: &Options) -> io::Result<Vec<Record>> {
+/// The records; nothing if there is no target.
+fn measure(options: &Options) -> io::Result<Option<Vec<Record>>> {
     memory::forbid_huge_pages()?;
     let mut plan = plan(options);
     let policies = match plan.targets.iter().any(|on| on.is_space()) {
@@ -74,9 +82,16 @@ fn measure(options: &Options) -> io::Result<Vec<Record>> {
         false => Vec::new(),
     };
     plan.targets.retain(|on| is_there(*on, &policies));
+    measure_plan(options, &plan)
+}
+
+fn measure_plan(options: &Options, plan: &Plan) -> io::Result<Option<Vec<Record>>> {
+    if plan.targets.is_empty() {
+        return Ok(None);
+    }
     let mut outputs = out::Outputs::new(options)?;
-    run::run(options, &plan, &mut outputs)?;
-    outputs.finish()
+    run::run(options, plan, &mut outputs)?;
+    outputs.finish().map(Some)
 }
 
 fn plan(options: &Options) -> Plan {
@@ -122,4 +137,25 @@ fn list(options: &Options) -> String {
         text += &format!("  {:<20} {}\n", on.name(), on.about(&options.dir));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_target_there_is_no_run() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            bench: Bench,
+        }
+        let words = "bench --workload mmap1 --target anon --rounds 1 --seconds 0.001";
+        let cli: Cli = clap::Parser::parse_from(words.split(' '));
+        let options = cli.bench.options;
+        let mut plan = plan(&options);
+        assert!(measure_plan(&options, &plan).unwrap().is_some());
+        plan.targets.clear();
+        assert_eq!(measure_plan(&options, &plan).unwrap(), None);
+    }
 }

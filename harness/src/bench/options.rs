@@ -91,8 +91,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "DIR", hide = true, requires = "out")]
     pub(super) twin: Option<PathBuf>,
 
-    /// Slow all work down by so many percent, to see whether that is found; of the twin
-    /// alone if there is one
+    /// Slow all work down by so many percent (but what has fixed times), to see whether
+    /// that is found; of the twin alone if there is one
     #[arg(long, value_name = "PERCENT", hide = true, value_parser = percent)]
     pub(super) plant_slowdown: Option<f64>,
 

@@ -34,6 +34,15 @@ impl Pace {
         Duration::from_nanos(self.period.as_nanos() as u64 * number)
     }
 
+    /// How late those are that were due by `end`, measured from the beginning, from the one
+    /// of this number on, which nobody came to do: a lower bound of what they would have
+    /// taken. Without them a stall at the end of a turn would look short, as those that
+    /// waited for it would not count.
+    pub(crate) fn overdue(&self, first: u64, end: Duration) -> impl Iterator<Item = Duration> {
+        let pace = *self;
+        (first..).map_while(move |number| end.checked_sub(pace.due(number)))
+    }
+
     /// Spins until the operation of this number is due; false if told to stop.
     /// (To sleep would add what the timer is late.)
     pub(crate) fn wait(&self, number: u64, stop: &AtomicBool) -> bool {
@@ -90,6 +99,23 @@ mod tests {
         assert!(pace.wait(0, &stop), "the past is due at once");
         stop.store(true, Ordering::Relaxed);
         assert!(!pace.wait(u64::from(u32::MAX), &stop));
+    }
+
+    /// A turn of 300 ms at 500 a second, in which the change that was due after 220 ms
+    /// takes 100.
+    #[test]
+    fn a_stall_at_the_end_counts_for_all_that_it_held_up() {
+        let pace = Pace::new(500.0);
+        let ms = Duration::from_millis;
+        let end = ms(220 + 100);
+        let mut latencies = vec![Duration::ZERO; 110];
+        latencies.push(end - pace.due(110));
+        latencies.extend(pace.overdue(111, end));
+        latencies.sort();
+        assert_eq!(latencies.len(), 161);
+        let percentile = |percent: usize| latencies[(percent * 161).div_ceil(100) - 1];
+        assert_eq!((percentile(90), percentile(99)), (ms(68), ms(98)));
+        assert_eq!(pace.overdue(161, end).count(), 0, "not due yet");
     }
 
     #[test]

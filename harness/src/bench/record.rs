@@ -100,6 +100,9 @@ pub struct Workload {
     pub empty: bool,
     /// Counts of threads it was run with.
     pub threads: Vec<u32>,
+    /// Milliseconds of its turns, if they are not [`Run::turn_ms`] as in older records.
+    #[serde(default)]
+    pub turn_ms: Option<u64>,
     /// The target of the kernel's own that others are compared with: "anon".
     #[serde(default)]
     pub peer: Option<String>,
@@ -137,6 +140,10 @@ pub struct Sample {
     pub counters: BTreeMap<String, u64>,
     /// Growth of `/proc/vmstat`'s `vma_lock_*` and `pgfault`, by name.
     pub vmstat: BTreeMap<String, u64>,
+    /// From when the counters and times of the process were read until they were read
+    /// again, in seconds: longer than `seconds` where not all is timed. 0 in older records.
+    #[serde(default)]
+    pub counted_seconds: f64,
     /// Context switches of the process meanwhile.
     pub voluntary_switches: u64,
     /// The same, involuntary.

@@ -16,6 +16,7 @@ use super::record::{End, Record, Run, Sample, VERSION};
 use super::target::Subject;
 use super::turn::{Outcome, Turn};
 use super::workload::Kind;
+use crate::rng::Rng;
 use crate::sys;
 
 /// The part of a turn that the one before the first round takes, which is discarded.
@@ -64,8 +65,10 @@ pub(super) fn run(options: &Options, plan: &Plan, sinks: &mut impl Sinks) -> io:
     }
     for round in 0..plan.rounds {
         progress.say(round);
+        // The same order for the same seed, and another one for each row.
+        let mut rng = Rng::new(plan.seed, u64::from(round));
         for row in &rows {
-            take_turns(options, plan, row, round, sinks)?;
+            take_turns(options, plan, row, round, &mut rng, sinks)?;
         }
     }
     let end = End {
@@ -126,7 +129,9 @@ fn head(options: &Options, plan: &Plan) -> Run {
         planted_slowdown: options.plant_slowdown,
         machine: machine(options.config_hash.clone()),
         workloads: workloads
-            .map(|(kind, threads)| kind.record(&plan.sizes, threads))
+            .map(|(kind, threads)| {
+                kind.record(&plan.sizes, threads, turn_time(options, plan, kind))
+            })
             .collect(),
         targets: plan
             .targets
@@ -153,9 +158,13 @@ fn warm_up(
             Ok(outcome) => {
                 let ticks = sys::ticks().wrapping_sub(clock.1) as f64;
                 let a_second = ticks / clock.0.elapsed().as_secs_f64();
-                // The empty loop stays as it is, to tell how fast the machine is.
-                if let (Some(percent), false) = (options.plant_slowdown, row.kind.empty) {
-                    cell.drag = drag(&outcome, percent, a_second);
+                // The empty loop stays as it is, to tell how fast the machine is; and what
+                // has its times is no slower for what it waits.
+                let is_left = row.kind.empty || row.kind.paced;
+                if let (Some(percent), false) = (options.plant_slowdown, is_left) {
+                    let cpus = sys::allowed_cpus().len();
+                    let busy = busy(row.threads, row.kind.others, cpus);
+                    cell.drag = drag(&outcome, busy, percent, a_second);
                 }
                 true
             }
@@ -172,26 +181,35 @@ fn warm_up(
     error.map_or(Ok(()), Err)
 }
 
-/// Ticks by which each operation has to be longer for a rate that is so much lower.
-fn drag(outcome: &Outcome, percent: f64, ticks_a_second: f64) -> u64 {
+/// Processors that the measured threads have for themselves on average, with so many
+/// others beside them.
+fn busy(threads: u32, others: u32, cpus: usize) -> f64 {
+    let all = f64::from(threads + others);
+    f64::from(threads) * (cpus as f64 / all).min(1.0)
+}
+
+/// Ticks by which each operation has to be longer for a rate that is so much lower, if
+/// so many processors are busy with them.
+fn drag(outcome: &Outcome, busy: f64, percent: f64, ticks_a_second: f64) -> u64 {
     let done: u64 = outcome.per_thread.iter().sum();
-    let threads = outcome.per_thread.len() as f64;
-    let seconds = outcome.time.as_secs_f64() * threads / done.max(1) as f64;
+    let seconds = outcome.time.as_secs_f64() * busy / done.max(1) as f64;
     let part = percent / 100.0;
     (seconds * part / (1.0 - part) * ticks_a_second) as u64
 }
 
-/// A turn of each cell, and of each one's twin. Who begins goes round.
+/// A turn of each cell, and of each one's twin, in an order of this round's own: if they
+/// only went round, each would always come behind the same one.
 fn take_turns(
     options: &Options,
     plan: &Plan,
     row: &Row,
     round: u32,
+    rng: &mut Rng,
     sinks: &mut impl Sinks,
 ) -> io::Result<()> {
-    let first = round as usize % row.cells.len().max(1);
-    let (behind, before) = row.cells.split_at(first);
-    for cell in before.iter().chain(behind) {
+    let mut cells: Vec<&Cell> = row.cells.iter().collect();
+    rng.shuffle(&mut cells);
+    for cell in cells {
         let measure = |drag| {
             let turn = turn(options, plan, row.kind, row.threads, cell.on, round);
             let outcome = (row.kind.run)(&Turn { drag, ..turn });
@@ -213,6 +231,15 @@ fn take_turns(
     Ok(())
 }
 
+/// How long a turn of this work takes.
+fn turn_time(options: &Options, plan: &Plan, kind: &Kind) -> Duration {
+    let weight = match options.turns_are_weighted() {
+        true => kind.weight,
+        false => 1,
+    };
+    plan.turn * weight
+}
+
 fn turn<'a>(
     options: &'a Options,
     plan: &Plan,
@@ -221,15 +248,11 @@ fn turn<'a>(
     on: Subject,
     round: u32,
 ) -> Turn<'a> {
-    let weight = match options.turns_are_weighted() {
-        true => kind.weight,
-        false => 1,
-    };
     Turn {
         on,
         dir: &options.dir,
         threads: threads as usize,
-        time: plan.turn * weight,
+        time: turn_time(options, plan, kind),
         sizes: plan.sizes,
         // The same on all targets.
         seed: plan.seed.wrapping_add(u64::from(round)),
@@ -250,6 +273,7 @@ fn sample(row: &Row, cell: &Cell, round: u32, outcome: Outcome) -> io::Result<Sa
         histogram: histogram.transpose()?,
         counters: outcome.growth.space,
         vmstat: outcome.growth.vmstat,
+        counted_seconds: outcome.growth.time.as_secs_f64(),
         voluntary_switches: usage.voluntary_switches,
         involuntary_switches: usage.involuntary_switches,
         user_seconds: usage.user_seconds,
@@ -327,6 +351,88 @@ mod tests {
             ..Outcome::default()
         };
         // An operation takes 2 ms; a fifth of the rate is lost if it takes 2.5.
-        assert_eq!(drag(&outcome, 20.0, 1e9), 500_000);
+        assert_eq!(drag(&outcome, busy(2, 0, 4), 20.0, 1e9), 500_000);
+        // Half of that if the two have one processor.
+        assert_eq!(drag(&outcome, busy(2, 0, 1), 20.0, 1e9), 250_000);
+    }
+
+    /// What is recorded, in its order.
+    #[derive(Default)]
+    struct Taken(Vec<Record>);
+
+    impl Sinks for Taken {
+        fn take(&mut self, record: Record) -> io::Result<()> {
+            self.0.push(record);
+            Ok(())
+        }
+
+        fn take_twin(&mut self, _: Record) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn options(words: &str) -> Options {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            bench: crate::bench::Bench,
+        }
+        let cli: Cli = clap::Parser::parse_from(words.split_whitespace());
+        cli.bench.options
+    }
+
+    /// The targets of each round, as they had their turns.
+    fn orders(seed: u64) -> Vec<Vec<String>> {
+        let options = options(
+            "bench --workload mmap1 --target anon,shared-anon,memfd --threads 1 --seconds 0.001 \
+             --rounds 12 --json",
+        );
+        let mut taken = Taken::default();
+        run(&options, &options.plan(1, seed), &mut taken).unwrap();
+        let mut orders = vec![Vec::new(); 12];
+        for record in taken.0 {
+            if let Record::Sample(sample) = record {
+                orders[sample.round as usize].push(sample.target);
+            }
+        }
+        orders
+    }
+
+    #[test]
+    fn no_target_always_comes_behind_the_same_one() {
+        let orders = orders(1);
+        assert!(orders.iter().all(|order| order.len() == 3), "{orders:?}");
+        let behind = |one: &str, other: &str| {
+            let is_pair = |pair: &[String]| pair[0] == one && pair[1] == other;
+            orders.iter().any(|order| order.windows(2).any(is_pair))
+        };
+        assert!(behind("anon", "memfd") && behind("anon", "shared-anon"));
+        assert!(behind("memfd", "anon") && behind("shared-anon", "anon"));
+        assert_eq!(self::orders(1), orders, "a seed repeats");
+    }
+
+    #[test]
+    fn what_is_slow_to_come_round_is_recorded_with_its_longer_turns() {
+        let options = options("bench --workload mmap1,big_vs_small --target anon --quick");
+        let turns = |options: &Options| {
+            let head = head(options, &options.plan(1, 1));
+            head.workloads
+                .iter()
+                .map(|work| work.turn_ms)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(turns(&options), [Some(120), Some(240)]);
+        let exact = Options {
+            seconds: Some(Duration::from_millis(7)),
+            ..options
+        };
+        assert_eq!(turns(&exact), [Some(7); 2]);
+    }
+
+    #[test]
+    fn threads_have_no_more_processors_than_there_are() {
+        assert_eq!(busy(2, 1, 4), 2.0);
+        assert_eq!(busy(20, 0, 2), 2.0);
+        assert_eq!(busy(20, 5, 2), 1.6, "the others have their part");
     }
 }

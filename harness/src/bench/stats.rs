@@ -37,12 +37,19 @@ pub(super) fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     Some(below + (above - below) * at.fract())
 }
 
+/// Values of a set up to which probabilities are exact. It takes time by the fourth power
+/// of it, and soon there are more ways to choose than a float can count.
+const EXACT: usize = 100;
+
 /// How likely two sets of values come out as different as these, or more, if they are
 /// of one kind: the Mann-Whitney U test, of both sides, exact also where values are
-/// equal. It goes by order alone, so no distribution is assumed, and a few values far
+/// equal; of more than [`EXACT`] by the normal distribution. It goes by order alone, so no distribution is assumed, and a few values far
 /// off do little.
 pub(super) fn mann_whitney(a: &[f64], b: &[f64]) -> f64 {
     let ranks = doubled_ranks(a, b);
+    if a.len().max(b.len()) > EXACT {
+        return by_normal(&ranks, a.len());
+    }
     let sum_a: usize = ranks[..a.len()].iter().sum();
     let all: usize = ranks.iter().sum();
     // Of each way to choose as many ranks as `a` has: their sum.
@@ -56,6 +63,24 @@ pub(super) fn mann_whitney(a: &[f64], b: &[f64]) -> f64 {
         .sum();
     let total: f64 = ways.iter().sum();
     (as_far / total).min(1.0)
+}
+
+/// The same of the first `count` of these ranks by the normal distribution that their sum
+/// nears. Its variance is that of the ranks as they are, equal ones as well.
+fn by_normal(ranks: &[usize], count: usize) -> f64 {
+    let all = ranks.len() as f64;
+    let (count_a, count_b) = (count as f64, all - count as f64);
+    let mean = ranks.iter().sum::<usize>() as f64 / all;
+    let squares: f64 = ranks.iter().map(|&rank| (rank as f64 - mean).powi(2)).sum();
+    let deviation = (count_a * count_b / (all * (all - 1.0)) * squares).sqrt();
+    let sum_a = ranks[..count].iter().sum::<usize>() as f64;
+    // Sums are whole: half of the step from one to the next, which is 2, is theirs.
+    let distance = ((sum_a - mean * count_a).abs() - 1.0).max(0.0);
+    match deviation > 0.0 {
+        true => libm::erfc(distance / deviation / std::f64::consts::SQRT_2),
+        // All are equal, or one set is empty.
+        false => 1.0,
+    }
 }
 
 /// The rank of each value of both, times two; equal ones share theirs.
@@ -133,6 +158,30 @@ mod tests {
         close(mann_whitney(&low, &high), 2.0 / 12870.0);
         close(mann_whitney(&high, &low), least_probability(8, 8));
         close(mann_whitney(&[1.0, 1.0], &[1.0, 1.0]), 1.0);
+    }
+
+    #[test]
+    fn the_normal_distribution_comes_near_to_what_is_exact() {
+        let mut rng = Rng::new(5, 5);
+        for (shift, kinds) in [(0, 1000), (100, 1000), (300, 1000), (1, 5)] {
+            // Few kinds of values: many of them are equal.
+            let a: Vec<f64> = (0..40).map(|_| rng.below(kinds) as f64).collect();
+            let b: Vec<f64> = (0..50).map(|_| (rng.below(kinds) + shift) as f64).collect();
+            let (exact, near) = (mann_whitney(&a, &b), by_normal(&doubled_ranks(&a, &b), 40));
+            assert!((exact - near).abs() < 0.005, "{exact} {near}");
+        }
+    }
+
+    /// So many that the ways to choose among them are more than a float can count.
+    #[test]
+    fn many_values_have_a_probability() {
+        let mut rng = Rng::new(6, 6);
+        let a: Vec<f64> = (0..600).map(|_| rng.below(1000) as f64).collect();
+        let b: Vec<f64> = (0..600).map(|_| rng.below(1000) as f64).collect();
+        let more: Vec<f64> = b.iter().map(|value| value + 100.0).collect();
+        assert!((0.05..=1.0).contains(&mann_whitney(&a, &b)));
+        assert!(mann_whitney(&a, &more) < 1e-6);
+        assert_eq!(mann_whitney(&[1.0; 600], &[1.0; 600]), 1.0, "all equal");
     }
 
     /// Of equal sets no more than that part seems to differ, and of sets that do differ

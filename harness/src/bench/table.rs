@@ -63,7 +63,9 @@ pub(super) fn warnings(run: &Run) -> Vec<String> {
         warnings.push("the kernel checks itself: no figure is worth anything".to_owned());
     }
     if let Some(percent) = run.planted_slowdown {
-        warnings.push(format!("a slowdown of {percent} % was planted"));
+        warnings.push(format!(
+            "a slowdown of {percent} % was planted, but in what has fixed times"
+        ));
     }
     warnings
 }
@@ -318,7 +320,7 @@ mod tests {
         let text = text(&records());
         assert!(text.contains("CAUTION: TCG, not hardware"), "{text}");
         assert!(
-            text.contains("CAUTION: a slowdown of 20 % was planted"),
+            text.contains("CAUTION: a slowdown of 20 % was planted, but"),
             "{text}"
         );
         assert!(

@@ -33,6 +33,18 @@ pub(super) fn of(a: &Run, b: &Run) -> Vec<String> {
         let same_name = b.workloads.iter().find(|other| other.name == workload.name);
         if let Some(other) = same_name {
             compare(&workload.name, &workload.about, &other.about);
+            // Older records do not say it.
+            if let (Some(one), Some(other)) = (workload.turn_ms, other.turn_ms) {
+                let turn = |ms: u64| format!("{ms} ms");
+                let what = format!("turn of {}", workload.name);
+                compare(&what, &turn(one), &turn(other));
+            }
+        }
+    }
+    for target in &a.targets {
+        let same_name = b.targets.iter().find(|other| other.name == target.name);
+        if let Some(other) = same_name {
+            compare(&target.name, &target.about, &other.about);
         }
     }
     differences
@@ -41,6 +53,35 @@ pub(super) fn of(a: &Run, b: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::record::{Target, Workload};
+
+    #[test]
+    fn other_memory_and_other_turns_of_a_workload_are_said() {
+        let mut a = Run {
+            workloads: vec![Workload {
+                name: "pft".to_owned(),
+                turn_ms: Some(100),
+                ..Workload::default()
+            }],
+            targets: vec![Target {
+                name: "file".to_owned(),
+                about: "a file on ext4".to_owned(),
+                ..Target::default()
+            }],
+            ..Run::default()
+        };
+        let mut b = a.clone();
+        assert_eq!(of(&a, &b), Vec::<String>::new());
+        b.targets[0].about = "a file on tmpfs".to_owned();
+        b.workloads[0].turn_ms = Some(200);
+        let differences = [
+            "turn of pft: 100 ms / 200 ms",
+            "file: a file on ext4 / a file on tmpfs",
+        ];
+        assert_eq!(of(&a, &b), differences);
+        a.workloads[0].turn_ms = None;
+        assert_eq!(of(&a, &b), differences[1..]);
+    }
 
     #[test]
     fn what_differs_is_said_and_the_module_may() {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::speed::Speeds;
 use crate::bench::cells::{Cell, cells, latencies};
 use crate::bench::record::{Record, Sample};
 use crate::bench::stats::{Summary, adjusted, least_probability, mann_whitney};
@@ -11,8 +12,6 @@ use crate::bench::stats::{Summary, adjusted, least_probability, mann_whitney};
 const CHANCE: f64 = 0.05;
 /// Values beyond a percentile that a round has to have, for it to be a figure.
 const BEYOND: f64 = 10.0;
-/// A machine that was slower by less is not to be told from one that was not.
-const DRIFT: f64 = 0.03;
 
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
@@ -50,9 +49,9 @@ pub(super) struct Figure {
     /// "rate", or a percentile of latencies in microseconds.
     pub(super) name: &'static str,
     pub(super) before: Summary,
-    /// Corrected for the speed of the machine.
+    /// As it was measured.
     pub(super) after: Summary,
-    /// Of the median, as a part: 0.1 is 10 % more.
+    /// Of the median, as a part, corrected for the speed of the machine: 0.1 is 10 % more.
     pub(super) change: f64,
     /// How likely so great a change is chance, adjusted.
     pub(super) chance: f64,
@@ -63,6 +62,8 @@ pub(super) struct Figure {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) figures: Vec<Figure>,
+    /// Cells that the second run does not have.
+    pub(super) lost: usize,
     /// What one has to know.
     pub(super) notes: Vec<String>,
 }
@@ -85,18 +86,26 @@ struct Values<'a> {
     is_latency: bool,
     before: Vec<f64>,
     after: Vec<f64>,
+    /// Those after, corrected for the speed of the machine.
+    corrected: Vec<f64>,
 }
 
 /// Compares all that both runs have.
 pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparison, String> {
     let (cells_a, cells_b) = (cells(a), cells(b));
     let mut notes = Vec::new();
-    let speed = speed(&cells_a, &cells_b, &mut notes);
-    let mut all = Vec::new();
+    let speeds = Speeds::of(&cells_a, &cells_b, &mut notes);
+    let (mut all, mut lost, mut one_sided) = (Vec::new(), 0, Vec::new());
     for cell in cells_a.iter().filter(|cell| !is_empty_loop(cell)) {
         match cells_b.iter().find(|other| other.key() == cell.key()) {
-            Some(other) => all.extend(values(cell, other, speed)),
-            None => notes.push(format!("only in the first run: {}", name(cell))),
+            Some(other) => {
+                let speed = speeds.with(cell.threads());
+                all.extend(values(cell, other, speed, &mut one_sided));
+            }
+            None => {
+                lost += 1;
+                notes.push(format!("only in the first run: {}", name(cell)));
+            }
         }
     }
     let is_new = |cell: &&Cell<'_>| !cells_a.iter().any(|other| other.key() == cell.key());
@@ -105,17 +114,27 @@ pub(super) fn judge(a: &[Record], b: &[Record], rules: Rules) -> Result<Comparis
     if all.is_empty() {
         return Err("the runs have nothing in common".to_owned());
     }
+    if let Some(why) = powerless(&all) {
+        return Err(why);
+    }
     notes.extend(power(&all));
-    let chances: Vec<f64> = all
-        .iter()
-        .map(|values| mann_whitney(&values.before, &values.after))
-        .collect();
-    let figures = all.iter().zip(adjusted(&chances));
-    let figures: Vec<_> = figures
-        .filter_map(|(values, chance)| figure(values, chance, rules))
-        .collect();
-    notes.extend(noise(&figures, rules));
-    Ok(Comparison { figures, notes })
+    if !one_sided.is_empty() {
+        notes.push(format!(
+            "not compared, as only one of the runs has enough values beyond it: {}",
+            one_sided.join(", ")
+        ));
+    }
+    let judged = figures(&all, |values| &values.corrected, rules);
+    if all.iter().any(|values| values.corrected != values.after) {
+        let raw = figures(&all, |values| &values.after, rules);
+        notes.extend(hidden(&raw, &judged));
+    }
+    notes.extend(noise(&judged, rules));
+    Ok(Comparison {
+        figures: judged,
+        lost,
+        notes,
+    })
 }
 
 fn name(cell: &Cell<'_>) -> String {
@@ -127,43 +146,13 @@ fn is_empty_loop(cell: &Cell<'_>) -> bool {
     cell.work().0.starts_with("empty")
 }
 
-/// How fast the machine was in the second run, beside the first, by the empty loop.
-fn speed(a: &[Cell<'_>], b: &[Cell<'_>], notes: &mut Vec<String>) -> f64 {
-    let rates = |cells: &[Cell<'_>]| {
-        let empty = cells.iter().filter(|cell| cell.work().0 == "empty");
-        let rates: Vec<(u32, f64)> = empty
-            .filter_map(|cell| Some((cell.threads(), cell.rate()?.median)))
-            .collect();
-        rates
-    };
-    let (a, b) = (rates(a), rates(b));
-    let ratios: Vec<f64> = a
-        .iter()
-        .filter_map(|(threads, rate)| {
-            let same = b.iter().find(|(other, _)| other == threads)?;
-            (*rate > 0.0).then(|| same.1 / rate)
-        })
-        .collect();
-    let Some(speed) = Summary::of(&ratios).map(|summary| summary.median) else {
-        notes.push(
-            "neither corrected for the machine's speed nor checked for it: the workload \"empty\" \
-             is not in both runs"
-                .to_owned(),
-        );
-        return 1.0;
-    };
-    if (speed - 1.0).abs() < DRIFT {
-        return 1.0;
-    }
-    let percent = (speed - 1.0) * 100.0;
-    notes.push(format!(
-        "the machine's speed was {percent:+.0} % in the second run, by the workload \"empty\": \
-         its figures are corrected for that, as far as it makes them more alike"
-    ));
-    speed
-}
-
-fn values<'a>(before: &'a Cell<'a>, after: &Cell<'_>, speed: f64) -> Vec<Values<'a>> {
+/// All figures that both have; what only one has is named in `one_sided`.
+fn values<'a>(
+    before: &'a Cell<'a>,
+    after: &Cell<'_>,
+    speed: f64,
+    one_sided: &mut Vec<String>,
+) -> Vec<Values<'a>> {
     let of = |cell: &Cell<'_>, value: &dyn Fn(&Sample) -> f64| {
         let samples = cell.samples().iter();
         samples.map(|sample| value(sample)).collect::<Vec<_>>()
@@ -174,12 +163,18 @@ fn values<'a>(before: &'a Cell<'a>, after: &Cell<'_>, speed: f64) -> Vec<Values<
         is_latency: false,
         before: of(before, &Sample::rate),
         after: of(after, &Sample::rate),
+        corrected: Vec::new(),
     }];
     for (name, quantile) in PERCENTILES {
         let at = |sample: &&Sample| at_quantile(sample, quantile);
         let values = |cell: &Cell<'_>| cell.samples().iter().map(at).collect::<Option<Vec<_>>>();
-        let (Some(first), Some(second)) = (values(before), values(after)) else {
-            continue;
+        let (first, second) = match (values(before), values(after)) {
+            (Some(first), Some(second)) => (first, second),
+            (None, None) => continue,
+            _ => {
+                one_sided.push(format!("{name} of {}", self::name(before)));
+                continue;
+            }
         };
         all.push(Values {
             cell: before,
@@ -187,6 +182,7 @@ fn values<'a>(before: &'a Cell<'a>, after: &Cell<'_>, speed: f64) -> Vec<Values<
             is_latency: true,
             before: first,
             after: second,
+            corrected: Vec::new(),
         });
     }
     all.iter_mut().for_each(|values| values.correct(speed));
@@ -198,6 +194,7 @@ impl Values<'_> {
     /// nearer to what was before, and no farther. How fast the machine was is measured,
     /// too, and may be off; so what is called a change is one with and without this.
     fn correct(&mut self, speed: f64) {
+        self.corrected.clone_from(&self.after);
         let medians = (Summary::of(&self.before), Summary::of(&self.after));
         let (Some(before), Some(after)) = medians else {
             return;
@@ -207,7 +204,7 @@ impl Values<'_> {
         let enough = after.median / before.median;
         if enough.is_finite() && enough > 0.0 {
             let factor = enough.clamp(whole.min(1.0), whole.max(1.0));
-            self.after.iter_mut().for_each(|value| *value /= factor);
+            self.corrected.iter_mut().for_each(|value| *value /= factor);
         }
     }
 }
@@ -219,11 +216,27 @@ fn at_quantile(sample: &Sample, quantile: f64) -> Option<f64> {
     is_enough.then(|| all.value_at_quantile(quantile) as f64 / 1e3)
 }
 
-fn figure(values: &Values<'_>, chance: f64, rules: Rules) -> Option<Figure> {
+/// All figures, judged by what `after` takes of each.
+fn figures<'a>(
+    all: &'a [Values<'a>],
+    after: impl Fn(&'a Values<'a>) -> &'a [f64],
+    rules: Rules,
+) -> Vec<Figure> {
+    let chances: Vec<f64> = all
+        .iter()
+        .map(|values| mann_whitney(&values.before, after(values)))
+        .collect();
+    let figures = all.iter().zip(adjusted(&chances));
+    figures
+        .filter_map(|(values, chance)| figure(values, after(values), chance, rules))
+        .collect()
+}
+
+fn figure(values: &Values<'_>, judged: &[f64], chance: f64, rules: Rules) -> Option<Figure> {
     let (before, after) = (Summary::of(&values.before)?, Summary::of(&values.after)?);
     let change = match before.median == 0.0 {
         true => 0.0,
-        false => after.median / before.median - 1.0,
+        false => Summary::of(judged)?.median / before.median - 1.0,
     };
     let least = match values.is_latency {
         true => rules.least_latency,
@@ -250,6 +263,20 @@ fn figure(values: &Values<'_>, chance: f64, rules: Rules) -> Option<Figure> {
     })
 }
 
+/// Says how many would be called worse if it were not for the speed of the machine.
+fn hidden(raw: &[Figure], corrected: &[Figure]) -> Option<String> {
+    let is_worse = |figure: &Figure| figure.verdict == Verdict::Worse;
+    let figures = raw.iter().zip(corrected);
+    let hidden = figures.filter(|(raw, corrected)| is_worse(raw) && !is_worse(corrected));
+    match hidden.count() {
+        0 => None,
+        count => Some(format!(
+            "{count} figures would be called worse if they were not corrected for the machine's \
+             speed"
+        )),
+    }
+}
+
 /// Says so if some are called the same only because chance does as much.
 fn noise(figures: &[Figure], rules: Rules) -> Option<String> {
     // The greater of the two, so that it is no small matter for any of them.
@@ -262,6 +289,20 @@ fn noise(figures: &[Figure], rules: Rules) -> Option<String> {
             "{off} figures that are called the same differ by {:.0} % or more, but no more than \
              chance makes them differ: more rounds or a quieter machine would tell",
             rules.least_latency * 100.0
+        )
+    })
+}
+
+/// Why nothing may be called the same if a figure has so few rounds that the test cannot
+/// call any change of it more than chance.
+fn powerless(all: &[Values<'_>]) -> Option<String> {
+    let is_hopeless = |rounds: usize| least_probability(rounds, rounds) >= CHANCE;
+    let rounds = |values: &Values<'_>| values.before.len().min(values.after.len());
+    let fewest = all.iter().map(rounds).min()?;
+    let enough = (fewest..).find(|&rounds| !is_hopeless(rounds))?;
+    (enough > fewest).then(|| {
+        format!(
+            "with {fewest} rounds no change can be told from chance: {enough} at least (--rounds)"
         )
     })
 }

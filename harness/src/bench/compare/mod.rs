@@ -7,12 +7,13 @@
 //!   probabilities adjusted for the number of figures (Benjamini and Hochberg, 5 %).
 //!
 //! Chance within a run is what the test sees. That the whole machine was slower in one of
-//! the runs it does not, so all figures are corrected by the workload `empty`, which no
-//! module and no kernel has a part in.
+//! the runs it does not, so all changes are corrected by the workload `empty`, which no
+//! module and no kernel has a part in, if it has changed by more than chance.
 
 mod differences;
 mod judge;
 mod print;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Compares and prints. The status is 0 if nothing is worse.
+/// Compares and prints. The status is 0 if nothing is worse, and nothing is missing.
 pub(super) fn run(compare: &Compare) -> ExitCode {
     match comparison(compare) {
         Ok(comparison) => {
@@ -65,10 +66,7 @@ pub(super) fn run(compare: &Compare) -> ExitCode {
                 false => print::text(&comparison),
             };
             print!("{text}");
-            ExitCode::from(match comparison.is_worse() {
-                true => EXIT_FAIL,
-                false => EXIT_PASS,
-            })
+            ExitCode::from(status(&comparison))
         }
         Err(why) => {
             eprintln!("faultline bench compare: {why}");
@@ -77,9 +75,28 @@ pub(super) fn run(compare: &Compare) -> ExitCode {
     }
 }
 
+fn status(comparison: &Comparison) -> u8 {
+    match comparison.is_worse() || comparison.lost > 0 {
+        true => EXIT_FAIL,
+        false => EXIT_PASS,
+    }
+}
+
 fn comparison(compare: &Compare) -> Result<Comparison, String> {
     let (a, b) = (read(&compare.before)?, read(&compare.after)?);
     let (run_a, run_b) = (run_of(&a, &compare.before)?, run_of(&b, &compare.after)?);
+    let broken_off: Vec<_> = [(&a, &compare.before), (&b, &compare.after)]
+        .into_iter()
+        .filter(|(records, _)| !matches!(records.last(), Some(Record::End(_))))
+        .map(|(_, path)| format!("{}: the run broke off", path.display()))
+        .collect();
+    if !broken_off.is_empty() && !compare.force {
+        return Err(format!(
+            "nobody knows what a run would have measured that has no end:\n{}\ncompare what \
+             there is with --force",
+            lines(&broken_off)
+        ));
+    }
     let differences = differences::of(run_a, run_b);
     if !differences.is_empty() && !compare.force {
         return Err(format!(
@@ -93,6 +110,7 @@ fn comparison(compare: &Compare) -> Result<Comparison, String> {
         least_latency: compare.least / 50.0,
     };
     let mut comparison = judge(&a, &b, rules)?;
+    comparison.notes.extend(broken_off);
     comparison.notes.extend(differences);
     for (run, path) in [(run_a, &compare.before), (run_b, &compare.after)] {
         let warnings = super::table::warnings(run);

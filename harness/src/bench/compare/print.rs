@@ -11,15 +11,20 @@ use crate::bench::table::short;
 /// A table, what one has to know, and the verdict as the last line.
 pub(super) fn text(comparison: &Comparison) -> String {
     let mut text = format!("{}\n\n", table(comparison));
-    text += "Medians and quartiles of the rounds, latencies in microseconds. chance: how likely \
-             so great a difference is if nothing has changed, adjusted for the number of \
+    text += "Medians and quartiles of the rounds as they were measured, latencies in \
+             microseconds. change: of the medians, corrected if a note says so. chance: how \
+             likely so great a difference is if nothing has changed, adjusted for the number of \
              figures.\n";
     for note in &comparison.notes {
         text += &format!("NOTE: {note}\n");
     }
     let count = |verdict| comparison.count(verdict);
+    let lost = match comparison.lost {
+        0 => String::new(),
+        lost => format!(", {lost} cells only in the first run"),
+    };
     text += &format!(
-        "{}: {} figures worse, {} better, {} the same\n",
+        "{}: {} figures worse, {} better, {} the same{lost}\n",
         overall(comparison),
         count(Verdict::Worse),
         count(Verdict::Better),
@@ -28,11 +33,14 @@ pub(super) fn text(comparison: &Comparison) -> String {
     text
 }
 
-fn overall(comparison: &Comparison) -> Verdict {
-    match (comparison.is_worse(), comparison.count(Verdict::Better)) {
-        (true, _) => Verdict::Worse,
-        (false, 0) => Verdict::Same,
-        _ => Verdict::Better,
+/// What is worse comes first; of what is missing nobody knows what it would have been.
+fn overall(comparison: &Comparison) -> String {
+    let better = comparison.count(Verdict::Better);
+    match (comparison.is_worse(), comparison.lost, better) {
+        (true, ..) => Verdict::Worse.to_string(),
+        (false, 1.., _) => "INCOMPLETE".to_owned(),
+        (false, 0, 0) => Verdict::Same.to_string(),
+        (false, 0, _) => Verdict::Better.to_string(),
     }
 }
 
@@ -71,10 +79,11 @@ pub(super) fn json(comparison: &Comparison) -> String {
     let mut text: String = comparison.figures.iter().map(figure).collect();
     let count = |verdict| comparison.count(verdict);
     let last = json!({
-        "verdict": word(overall(comparison)),
+        "verdict": overall(comparison).to_lowercase(),
         "worse": count(Verdict::Worse),
         "better": count(Verdict::Better),
         "same": count(Verdict::Same),
+        "lost": comparison.lost,
         "notes": comparison.notes,
     });
     text += &format!("{last}\n");
@@ -92,11 +101,23 @@ fn figure(figure: &Figure) -> String {
         "after": summary(&figure.after),
         "change": figure.change,
         "chance": figure.chance,
-        "verdict": word(figure.verdict),
+        "verdict": figure.verdict.to_string().to_lowercase(),
     });
     format!("{line}\n")
 }
 
-fn word(verdict: Verdict) -> String {
-    verdict.to_string().to_lowercase()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_lost_cells_is_not_the_same() {
+        let mut comparison = Comparison::default();
+        assert_eq!(overall(&comparison), "same");
+        comparison.lost = 2;
+        assert_eq!(overall(&comparison), "INCOMPLETE");
+        let text = text(&comparison);
+        assert!(text.contains("2 cells only in the first run"), "{text}");
+        assert!(json(&comparison).contains("\"verdict\":\"incomplete\""));
+    }
 }

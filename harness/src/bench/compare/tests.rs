@@ -90,14 +90,35 @@ fn a_slower_machine_is_no_slower_module() {
         .iter()
         .any(|note| note.contains("speed was -"));
     assert!(said, "{:?}", comparison.notes);
+    let hidden = "40 figures would be called worse";
+    let said = comparison.notes.iter().any(|note| note.starts_with(hidden));
+    assert!(said, "{:?}", comparison.notes);
+    // What is printed is what was measured.
+    let figure = &comparison.figures[0];
+    assert!(figure.after.median < 0.8 * figure.before.median);
+    assert!(figure.change.abs() < 0.1, "{figure:?}");
+}
+
+/// The first rounds of a run.
+fn first(rounds: u32, records: Vec<Record>) -> Vec<Record> {
+    let early = |record: &Record| !matches!(record, Record::Sample(s) if s.round >= rounds);
+    records.into_iter().filter(early).collect()
+}
+
+#[test]
+fn rounds_that_can_tell_nothing_are_refused() {
+    let (a, b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 0.1));
+    let refused = judge(&first(3, a.clone()), &first(3, b.clone()), RULES).unwrap_err();
+    assert!(
+        refused.starts_with("with 3 rounds no change can be told from chance: 4 at least"),
+        "{refused}"
+    );
+    assert!(judge(&first(4, a), &first(4, b), RULES).unwrap().is_worse());
 }
 
 #[test]
 fn too_few_rounds_are_said() {
-    let few = |records: Vec<Record>| -> Vec<Record> {
-        let early = |record: &Record| !matches!(record, Record::Sample(s) if s.round > 3);
-        records.into_iter().filter(early).collect()
-    };
+    let few = |records| first(4, records);
     let (a, b) = (few(run(1, 1.0, |_| 1.0)), few(run(2, 1.0, |_| 1.0)));
     let comparison = judge(&a, &b, RULES).unwrap();
     let said = comparison
@@ -105,6 +126,25 @@ fn too_few_rounds_are_said() {
         .iter()
         .any(|note| note.contains("7 rounds can"));
     assert!(said, "{:?}", comparison.notes);
+}
+
+/// Writes a run into a directory of this name.
+fn write(dir: &Path, name: &str, records: &[Record]) -> PathBuf {
+    let line = |record| serde_json::to_string(record).unwrap() + "\n";
+    let text: String = records.iter().map(line).collect();
+    fs::create_dir_all(dir.join(name)).unwrap();
+    fs::write(dir.join(name).join("run.jsonl"), text).unwrap();
+    dir.join(name)
+}
+
+fn of(before: PathBuf, after: PathBuf) -> Compare {
+    Compare {
+        before,
+        after,
+        least: 10.0,
+        force: false,
+        json: false,
+    }
 }
 
 #[test]
@@ -115,19 +155,9 @@ fn runs_that_were_not_made_alike_are_refused() {
         if let Record::Run(run) = &mut records[0] {
             run.turn_ms = turn_ms;
         }
-        let line = |record| serde_json::to_string(record).unwrap() + "\n";
-        let text: String = records.iter().map(line).collect();
-        fs::create_dir_all(dir.join(name)).unwrap();
-        fs::write(dir.join(name).join("run.jsonl"), text).unwrap();
-        dir.join(name)
+        write(&dir, name, &records)
     };
-    let mut compare = Compare {
-        before: write("a", 10),
-        after: write("b", 20),
-        least: 10.0,
-        force: false,
-        json: false,
-    };
+    let mut compare = of(write("a", 10), write("b", 20));
     let refused = comparison(&compare).unwrap_err();
     assert!(refused.contains("turn: 10 ms / 20 ms"), "{refused}");
     compare.force = true;
@@ -135,4 +165,65 @@ fn runs_that_were_not_made_alike_are_refused() {
     assert!(!forced.is_worse());
     assert!(forced.notes.iter().any(|note| note.contains("turn: 10 ms")));
     fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_run_that_broke_off_is_refused() {
+    let dir = std::env::temp_dir().join(format!("faultline-broken-{}", std::process::id()));
+    let whole = run(1, 1.0, |_| 1.0);
+    let cut_off = &whole[..whole.len() - 1];
+    let (a, b) = (write(&dir, "a", &whole), write(&dir, "b", cut_off));
+    for (before, after) in [(&a, &b), (&b, &a)] {
+        let mut compare = of(before.clone(), after.clone());
+        let refused = comparison(&compare).unwrap_err();
+        assert!(refused.contains("b: the run broke off"), "{refused}");
+        compare.force = true;
+        let notes = comparison(&compare).unwrap().notes;
+        assert!(notes.iter().any(|note| note.contains("broke off")));
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_percentile_that_one_run_lacks_is_said() {
+    let with = |values: u64, mut records: Vec<Record>| {
+        let mut latencies = crate::bench::turn::histogram();
+        (1..=values).for_each(|us| latencies.record(us * 1000).unwrap());
+        let encoded = crate::bench::run::encode(&latencies).unwrap();
+        for record in &mut records {
+            match record {
+                Record::Sample(sample) if sample.workload == "work7" => {
+                    sample.histogram = Some(encoded.clone());
+                }
+                _ => {}
+            }
+        }
+        records
+    };
+    let (a, b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 1.0));
+    let (many, few) = (with(1000, a), with(200, b));
+    for (a, b) in [(&many, &few), (&few, &many)] {
+        let comparison = judge(a, b, RULES).unwrap();
+        let latencies: Vec<_> = comparison
+            .figures
+            .iter()
+            .map(|figure| figure.name)
+            .filter(|name| *name != "rate")
+            .collect();
+        assert_eq!(latencies, ["p50", "p90"]);
+        let said = |note: &String| note.contains("beyond it: p99 of work7 on anon with 1 threads");
+        assert!(comparison.notes.iter().any(said), "{:?}", comparison.notes);
+    }
+}
+
+#[test]
+fn cells_that_only_the_first_run_has_are_no_pass() {
+    let is_lost = |record: &Record| matches!(record, Record::Sample(s) if s.workload == "work7");
+    let (a, mut b) = (run(1, 1.0, |_| 1.0), run(2, 1.0, |_| 1.0));
+    b.retain(|record| !is_lost(record));
+    let comparison = judge(&a, &b, RULES).unwrap();
+    assert_eq!((comparison.lost, comparison.is_worse()), (1, false));
+    assert_eq!(status(&comparison), EXIT_FAIL);
+    // More than before is no loss.
+    assert_eq!(status(&judge(&b, &a, RULES).unwrap()), EXIT_PASS);
 }

@@ -61,6 +61,8 @@ impl Goal {
         let reached = match self.bound {
             // 0 / 0 says nothing.
             _ if value.is_nan() => return Verdict::Unknown,
+            // What is compared with did nothing: that is no merit.
+            _ if value.is_infinite() => false,
             Bound::AtLeast(least) => value >= least,
             Bound::AtMost(most) => value <= most,
         };
@@ -126,6 +128,8 @@ mod tests {
         };
         assert_eq!(judge(&ratio, 13.0, 10.0), Verdict::Reached(1.3));
         assert_eq!(judge(&ratio, 12.0, 10.0), Verdict::Missed(1.2));
+        let of_nothing = Verdict::Missed(f64::INFINITY);
+        assert_eq!(judge(&ratio, 12.0, 0.0), of_nothing, "12 of 0");
         assert_eq!(
             ratio.to_string(),
             "touch: faults/s of spf-range at least 1.3 x linux"

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bench::stats::quantile;
 use crate::sys;
 
 /// Operations per second of one round, over all threads: each thread, pinned to
@@ -67,21 +68,18 @@ impl Rounds {
         self.0.sort_by(f64::total_cmp);
     }
 
-    /// The value below which so many quarters of the results are.
-    fn quartile(&self, quarters: usize) -> f64 {
-        match self.0.len() {
-            0 => f64::NAN,
-            len => self.0[(len - 1) * quarters / 4],
-        }
+    /// The value below which this part of the results is.
+    fn quantile(&self, part: f64) -> f64 {
+        quantile(&self.0, part).unwrap_or(f64::NAN)
     }
 
     pub(super) fn median(&self) -> f64 {
-        self.quartile(2)
+        self.quantile(0.5)
     }
 
     /// From the first to the third quartile.
     pub(super) fn spread(&self) -> (f64, f64) {
-        (self.quartile(1), self.quartile(3))
+        (self.quantile(0.25), self.quantile(0.75))
     }
 }
 
@@ -97,6 +95,13 @@ mod tests {
         }
         assert_eq!(rounds.median(), 3.0);
         assert_eq!(rounds.spread(), (2.0, 4.0));
+        // Between two of an even number, and not the lower one.
+        let mut rounds = Rounds::default();
+        for result in [4.0, 1.0, 3.0, 2.0] {
+            rounds.push(result);
+        }
+        assert_eq!(rounds.median(), 2.5);
+        assert_eq!(rounds.spread(), (1.75, 3.25));
         assert!(Rounds::default().median().is_nan());
     }
 

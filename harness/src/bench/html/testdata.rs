@@ -176,6 +176,7 @@ fn workload((name, unit, latency_of, ..): &Kind, shape: &Shape) -> Workload {
         empty: name.contains("empty"),
         peer: None,
         threads: shape.threads.clone(),
+        turn_ms: None,
     }
 }
 
@@ -204,6 +205,7 @@ fn sample(
         threads,
         round,
         seconds,
+        counted_seconds: seconds,
         histogram: latency_of.map(|_| histogram(rng, work.min(1500), 1e9 / rate, stalls)),
         counters: if *kernel {
             BTreeMap::new()

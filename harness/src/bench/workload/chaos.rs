@@ -26,6 +26,7 @@ pub(super) static KINDS: [Kind; 1] = [Kind {
     },
     unit: "accesses",
     interference: true,
+    others: CHANGERS.len() as u32,
     crew: Crew::Fixed(20),
     run: chaos,
     ..USUAL

@@ -11,6 +11,7 @@ mod slices;
 mod small;
 
 use std::io;
+use std::time::Duration;
 
 use super::record;
 use super::target::Subject;
@@ -38,6 +39,11 @@ pub(crate) struct Kind {
     pub(crate) latency_of: Option<&'static str>,
     /// Whether others work beside the measured threads.
     pub(crate) interference: bool,
+    /// How many.
+    pub(crate) others: u32,
+    /// Whether operations have fixed times: a rate says nothing, and there is nothing to
+    /// slow down as planted.
+    pub(crate) paced: bool,
     /// Whether it is the loop without the work, which is the same on all memory.
     pub(crate) empty: bool,
     /// The kernel's own memory that others are compared with.
@@ -59,6 +65,8 @@ const USUAL: Kind = Kind {
     unit: "faults",
     latency_of: None,
     interference: false,
+    others: 0,
+    paced: false,
     empty: false,
     peer: Subject::Anon,
     crew: Crew::Scaling,
@@ -88,7 +96,12 @@ impl Kind {
     }
 
     /// As it stands in the records.
-    pub(crate) fn record(&self, sizes: &Sizes, threads: &[u32]) -> record::Workload {
+    pub(crate) fn record(
+        &self,
+        sizes: &Sizes,
+        threads: &[u32],
+        turn: Duration,
+    ) -> record::Workload {
         record::Workload {
             name: self.name.to_owned(),
             about: (self.about)(sizes),
@@ -97,6 +110,7 @@ impl Kind {
             interference: self.interference,
             empty: self.empty,
             threads: threads.to_vec(),
+            turn_ms: Some(turn.as_millis() as u64),
             peer: Some(self.peer.name().to_owned()),
         }
     }

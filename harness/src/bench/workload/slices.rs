@@ -99,6 +99,8 @@ fn pipeline(turn: &Turn<'_>) -> io::Result<Outcome> {
                 break;
             }
             if let Some(piece) = slots[number].take() {
+                // A store each: both are held up.
+                go.hold_up();
                 piece.touch();
                 count += 1;
                 arena.unmap(piece)?;
@@ -187,9 +189,7 @@ fn unmap_one(arena: &Arena, slice: Option<Piece>) -> io::Result<()> {
 fn order(count: u64, seed: u64, thread: usize) -> Vec<u64> {
     let mut rng = Rng::new(seed, thread as u64);
     let mut order: Vec<u64> = (0..count).collect();
-    for last in (1..order.len()).rev() {
-        order.swap(last, rng.below(last as u64 + 1) as usize);
-    }
+    rng.shuffle(&mut order);
     order
 }
 

@@ -31,6 +31,7 @@ pub(super) static KINDS: [Kind; 3] = [
         },
         unit: "small changes",
         latency_of: LATENCY,
+        others: 1,
         crew: Crew::Fixed(1),
         run: |turn| small(turn, Peer::Spin, When::Always),
         ..USUAL
@@ -47,6 +48,7 @@ pub(super) static KINDS: [Kind; 3] = [
         unit: "small changes",
         latency_of: LATENCY,
         interference: true,
+        others: 1,
         crew: Crew::Fixed(1),
         weight: 2,
         run: |turn| small(turn, Peer::Big, When::Always),
@@ -57,13 +59,16 @@ pub(super) static KINDS: [Kind; 3] = [
         about: |sizes| {
             format!(
                 "the same at fixed times, {RATE} a second: a latency counts from when its change \
-                 was due, so one that is held up makes the next ones late; beside one that {}",
+                 was due, so one that is held up makes the next ones late, and what was due and \
+                 not made counts as late as it was at the end; beside one that {}",
                 big(sizes)
             )
         },
         unit: "small changes",
         latency_of: LATENCY,
         interference: true,
+        others: 1,
+        paced: true,
         crew: Crew::Fixed(1),
         weight: 2,
         run: |turn| small(turn, Peer::Big, When::Due),
@@ -94,8 +99,17 @@ enum When {
 
 /// What a measured thread knows at the end, or that it was the other one.
 enum Done {
-    Small(Box<Histogram<u64>>, Duration),
+    Small(Box<Histogram<u64>>, Tally),
     Big(u64),
+}
+
+/// Small changes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    /// That were made: there may be more latencies.
+    made: u64,
+    /// Time that was lost in stalls.
+    stalled: Duration,
 }
 
 fn small(turn: &Turn<'_>, peer: Peer, when: When) -> io::Result<Outcome> {
@@ -116,8 +130,8 @@ fn small(turn: &Turn<'_>, peer: Peer, when: When) -> io::Result<Outcome> {
     let prepare = |_| Ok(Box::new(histogram()));
     let (mut ends, growth) = turn.crew(1, arena.space(), prepare, |number, latencies, go| {
         if number < turn.threads {
-            let stalled = changes.small(number as u64 * APART, latencies, go)?;
-            return Ok(Done::Small(latencies.clone(), stalled));
+            let tally = changes.small(number as u64 * APART, latencies, go)?;
+            return Ok(Done::Small(latencies.clone(), tally));
         }
         changes.others(threads * APART, go).map(Done::Big)
     })?;
@@ -129,14 +143,17 @@ fn small(turn: &Turn<'_>, peer: Peer, when: When) -> io::Result<Outcome> {
     };
     let seconds = outcome.time.as_secs_f64();
     let mut stalls = Duration::ZERO;
+    let mut made = Vec::new();
     let each = ends.into_iter().filter_map(|end| match end.done {
-        Done::Small(latencies, stalled) => {
-            stalls += stalled;
+        Done::Small(latencies, tally) => {
+            stalls += tally.stalled;
+            made.push(tally.made);
             Some(*latencies)
         }
         Done::Big(_) => None,
     });
     outcome.take_latencies(each);
+    outcome.per_thread = made;
     let per_second = stalls.as_secs_f64() * 1e3 / threads as f64 / seconds;
     let extra = &mut outcome.extra;
     extra.insert("stalled over 5 ms, ms/s".to_owned(), per_second);
@@ -157,18 +174,17 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// Makes small changes until the time is over and a large one has come round; the
-    /// time that was lost in stalls.
-    fn small(&self, at: u64, latencies: &mut Histogram<u64>, go: &Go<'_>) -> io::Result<Duration> {
+    /// Makes small changes until the time is over and a large one has come round.
+    fn small(&self, at: u64, latencies: &mut Histogram<u64>, go: &Go<'_>) -> io::Result<Tally> {
         // Relaxed: nothing hangs on it.
         let not_yet = || !self.has_come_round.load(Ordering::Relaxed);
         let pace = Pace::new(RATE);
-        let (mut number, mut stalled) = (0, Duration::ZERO);
+        let mut tally = Tally::default();
         while !go.is_over_unless(not_yet) {
             let began = Instant::now();
             let from = match self.when {
                 When::Always => began,
-                When::Due => pace.began() + pace.due(number),
+                When::Due => pace.began() + pace.due(tally.made),
             };
             if began < from {
                 hint::spin_loop();
@@ -180,10 +196,15 @@ impl Changes<'_> {
             let ended = Instant::now();
             note(latencies, ended - from);
             // By the change itself: those that only wait for it lose nothing more.
-            stalled += (ended - began).saturating_sub(STALL);
-            number += 1;
+            tally.stalled += (ended - began).saturating_sub(STALL);
+            tally.made += 1;
         }
-        Ok(stalled)
+        if self.when == When::Due {
+            for late in pace.overdue(tally.made, pace.began().elapsed()) {
+                note(latencies, late);
+            }
+        }
+        Ok(tally)
     }
 
     /// Makes large changes, or spins; how many there were.
@@ -209,6 +230,7 @@ impl Changes<'_> {
 mod tests {
     use super::*;
     use crate::bench::target::Subject;
+    use crate::sys;
     use std::path::Path;
 
     fn turn(time: Duration) -> Turn<'static> {
@@ -228,6 +250,30 @@ mod tests {
         let outcome = small(&turn(Duration::ZERO), Peer::Big, When::Always).unwrap();
         assert!(outcome.extra["large changes/s"] > 0.0, "{outcome:?}");
         assert!(outcome.per_thread[0] > 0);
+    }
+
+    /// Each takes what ten of them may: what the others waited has to show.
+    #[test]
+    fn changes_that_were_due_and_not_made_have_latencies() {
+        let slow = Turn {
+            drag: ticks_in(Duration::from_millis(20)),
+            ..turn(Duration::from_millis(200))
+        };
+        let outcome = small(&slow, Peer::Spin, When::Due).unwrap();
+        let latencies = outcome.latencies.as_ref().unwrap();
+        assert!(latencies.len() >= outcome.per_thread[0] * 5, "{outcome:?}");
+        let outcome = small(&slow, Peer::Spin, When::Always).unwrap();
+        let latencies = outcome.latencies.as_ref().unwrap();
+        assert_eq!(latencies.len(), outcome.per_thread[0], "nothing was due");
+    }
+
+    /// Of the processor's clock, or more.
+    fn ticks_in(time: Duration) -> u64 {
+        let (began, clock) = (Instant::now(), sys::ticks());
+        while began.elapsed() < time {
+            hint::spin_loop();
+        }
+        sys::ticks().wrapping_sub(clock)
     }
 
     #[test]
