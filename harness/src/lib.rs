@@ -10,6 +10,7 @@
 //! * [`stress`] and [`demo`]: run threads and processes against the oracle.
 //! * [`bench`]: what changes and faults cost, beside the kernel's own memory.
 //! * [`answer`]: what faults without a retry make others wait.
+//! * [`coherence`]: work whose cache-line traffic is counted.
 //! * [`differential`]: compares a space with Linux's own memory, call by call.
 //! * [`selftest`]: the tests that need the module.
 //!
@@ -22,6 +23,7 @@ pub mod access;
 pub mod answer;
 pub mod bench;
 pub mod client;
+pub mod coherence;
 mod counts;
 pub mod demo;
 pub mod differential;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, demo, differential, selftest, stress};
+use faultline::{EXIT_USAGE, answer, bench, coherence, demo, differential, selftest, stress};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Verb {
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
+    /// Do the work whose cache-line traffic `cargo xtask coherence` counts
+    Coherence(coherence::Coherence),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(&bench),
         Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
+        Verb::Coherence(options) => coherence::run(&options),
         Verb::Test(args) => selftest::run(args),
     }
 }
