@@ -29,6 +29,7 @@ for port in /sys/class/virtio-ports/*; do
 	case $name in
 	org.faultline.ctl) ctl=/dev/${port##*/} ;;
 	org.faultline.out) out=/dev/${port##*/} ;;
+	org.faultline.files) files=/dev/${port##*/} ;;
 	esac
 done
 exec 3>"$ctl"
@@ -38,7 +39,7 @@ finish() {
 	poweroff -f
 }
 
-# TASK (probe, run, shell), MODULE, PARAMS, KMEMLEAK, ROWS, COLS
+# TASK (probe, run, shell), MODULE, PARAMS, KMEMLEAK, BRING, ROWS, COLS
 . /job/env
 tell booted
 [ "$TASK" = probe ] && finish
@@ -85,6 +86,15 @@ tell exit $status
 
 # Whatever still runs may hold the device.
 kill -9 -1 2>/dev/null
+
+if [ "$BRING" = 1 ]; then
+	if reason=$(tar -c -f - -C /out . 2>&1 >"$files"); then
+		tell brought
+	else
+		# On one line.
+		tell bring-failed $reason
+	fi
+fi
 
 if ! grep -q '^faultline ' /proc/modules; then
 	tell unload-absent

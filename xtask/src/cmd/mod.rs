@@ -93,12 +93,23 @@ impl VmArgs {
         if self.dry_run {
             return self.dry_run(ctx, title, task, adjust);
         }
+        Ok(report(&self.boot(ctx, title, task, adjust)?))
+    }
+
+    /// Builds and boots, whether a dry run was asked for or not.
+    pub(crate) fn boot(
+        &self,
+        ctx: &Ctx,
+        title: &str,
+        task: Task,
+        adjust: impl FnOnce(&mut Spec),
+    ) -> Result<Outcome> {
         let built = pipeline::build(ctx, Scope::ALL, self.kernel, &[self.module])?;
         let mut spec = built.spec(title, task);
         self.apply(&mut spec);
         adjust(&mut spec);
         let accel = accel::choose(ctx, &spec.kernel)?;
-        Ok(report(&machine::boot(ctx, &spec, accel)?))
+        machine::boot(ctx, &spec, accel)
     }
 
     fn dry_run(

@@ -2,18 +2,19 @@
 //! `run`: any command in the VM.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::VmArgs;
+use super::{VmArgs, report};
 use crate::ctx::Ctx;
 use crate::exit::Coded;
 use crate::host::busybox;
 use crate::say;
-use crate::vm::{Added, Task};
+use crate::vm::outcome::Outcome;
+use crate::vm::{Added, Spec, Task};
 
 /// Boot the VM, load the module, run a command, and return its exit status
 #[derive(Args, Debug)]
@@ -26,6 +27,9 @@ pub(crate) struct RunArgs {
     /// Seconds that the command may take
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    /// Copy what CMD has left in /out to DIR of the host, whatever its status
+    #[arg(long, value_name = "DIR")]
+    bring: Option<PathBuf>,
     /// Command and its arguments
     #[arg(last = true, value_name = "CMD", default_value = "true")]
     command: Vec<OsString>,
@@ -39,11 +43,44 @@ impl RunArgs {
             argv: self.command,
             echo: true,
         };
-        self.vm.go(ctx, "run", task, |spec| {
+        if let Some(dir) = &self.bring {
+            must_be_no_file(dir)?;
+        }
+        let adjust = |spec: &mut Spec| {
             spec.added = added;
             spec.run_limit = Some(Duration::from_secs(self.timeout));
-        })
+            spec.bring = self.bring.is_some();
+        };
+        match &self.bring {
+            Some(dir) if !self.vm.dry_run => {
+                let outcome = self.vm.boot(ctx, "run", task, adjust)?;
+                let code = report(&outcome);
+                deliver(&outcome, dir)?;
+                Ok(code)
+            }
+            _ => self.vm.go(ctx, "run", task, adjust),
+        }
     }
+}
+
+/// Fails if files cannot go to `dir`.
+pub(crate) fn must_be_no_file(dir: &Path) -> Result<()> {
+    match dir.exists() && !dir.is_dir() {
+        true => Err(Coded::usage(format!(
+            "{} is there and no directory",
+            dir.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Copies what came back from the guest to `dir`, and says so.
+pub(crate) fn deliver(outcome: &Outcome, dir: &Path) -> Result<()> {
+    if let Some(brought) = &outcome.brought {
+        brought.copy_to(dir)?;
+        say!("{} brought to {}", brought.text(), dir.display());
+    }
+    Ok(())
 }
 
 /// Reads and checks all `--add` options.

@@ -14,6 +14,8 @@ pub(crate) enum Message {
     LoadFailed(String),
     /// The command ended with this status.
     Exit(u8),
+    /// All of /out is in the archive, or not; what went wrong.
+    Brought(Result<(), String>),
     /// The module went out.
     Unloaded,
     /// The module would not go out; why.
@@ -37,6 +39,8 @@ impl Message {
             "loaded" => Self::Loaded,
             "load-failed" => Self::LoadFailed(rest.into()),
             "exit" => Self::Exit(rest.trim().parse().ok()?),
+            "brought" => Self::Brought(Ok(())),
+            "bring-failed" => Self::Brought(Err(rest.into())),
             "unloaded" => Self::Unloaded,
             "unload-failed" => Self::UnloadFailed(rest.into()),
             "unload-absent" => Self::UnloadAbsent,
@@ -70,6 +74,8 @@ pub(crate) struct Progress {
     pub(crate) load_error: Option<String>,
     /// The command's status.
     pub(crate) exit: Option<u8>,
+    /// What the guest says of the files that it sends, once it has sent them.
+    pub(crate) brought: Option<Result<(), String>>,
     /// What became of the module.
     pub(crate) unload: Option<Unload>,
     /// kmemleak's report.
@@ -88,6 +94,7 @@ impl Progress {
             Message::Loaded => self.loaded = Some(at),
             Message::LoadFailed(why) => self.load_error = Some(why),
             Message::Exit(status) => self.exit = Some(status),
+            Message::Brought(result) => self.brought = Some(result),
             Message::Unloaded => self.unload = Some(Unload::Clean),
             Message::UnloadFailed(why) => self.unload = Some(Unload::Failed(why)),
             Message::UnloadAbsent => self.unload = Some(Unload::Absent),

@@ -19,13 +19,14 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const SYMLINK: u32 = 0o120_000;
 
-const DIRS: [&str; 12] = [
+const DIRS: [&str; 13] = [
     "bin",
     "dev",
     "etc",
     "job",
     "lib",
     "lib/faultline",
+    "out",
     "proc",
     "root",
     "run",
@@ -92,6 +93,7 @@ fn environment(spec: &Spec) -> String {
         ("MODULE", module.unwrap_or_default()),
         ("PARAMS", spec.params.join(" ")),
         ("KMEMLEAK", u8::from(spec.leak_check).to_string()),
+        ("BRING", u8::from(spec.bring).to_string()),
         ("ROWS", rows.to_string()),
         ("COLS", cols.to_string()),
     ];

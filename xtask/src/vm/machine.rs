@@ -16,7 +16,7 @@ use super::control::{Message, Progress};
 use super::outcome::{End, Outcome};
 use super::qemu::{self, Accel};
 use super::rundir::RunDir;
-use super::{Spec, Task, initramfs};
+use super::{Spec, Task, files, initramfs};
 use crate::ctx::Ctx;
 use crate::exit::{self, Coded};
 use crate::host::{busybox, which};
@@ -55,7 +55,12 @@ pub(crate) fn boot(ctx: &Ctx, spec: &Spec, accel: Accel) -> Result<Outcome> {
     if spec.task != Task::Probe {
         announce(spec, accel, &command);
     }
-    let outcome = Watch::start(spec, dir, command)?.follow()?;
+    let mut outcome = Watch::start(spec, dir, command)?.follow()?;
+    if spec.bring {
+        let archive = outcome.dir.archive();
+        outcome.brought = Some(files::unpack(&archive, &outcome.dir.brought())?);
+        fsx::remove(&archive)?;
+    }
     keep(spec, accel, &outcome)?;
     Ok(outcome)
 }
@@ -153,6 +158,7 @@ impl<'a> Watch<'a> {
             progress: self.progress,
             complaints: self.complaints,
             end,
+            brought: None,
             took,
             dir: self.dir,
         })
@@ -176,9 +182,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Unloading waits for grace periods, and a leak check reads all memory.
+    /// Unloading waits for grace periods, a leak check reads all memory, and files
+    /// come at the pace of an emulated port.
     fn power_off_limit(&self) -> Duration {
-        Duration::from_secs(if self.spec.leak_check { 300 } else { 60 })
+        let more = |wanted: bool| if wanted { 240 } else { 0 };
+        Duration::from_secs(60 + more(self.spec.leak_check) + more(self.spec.bring))
     }
 
     fn read(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@
 pub(crate) mod accel;
 pub(crate) mod console;
 pub(crate) mod control;
+pub(crate) mod files;
 pub(crate) mod initramfs;
 pub(crate) mod machine;
 pub(crate) mod outcome;
@@ -45,6 +46,8 @@ pub(crate) struct Spec {
     pub(crate) boot_limit: Duration,
     /// Deadline of the command, from then on.
     pub(crate) run_limit: Option<Duration>,
+    /// Bring back what is in /out when the command has ended; see [`files`].
+    pub(crate) bring: bool,
     /// Look for leaks after unloading, if the kernel can.
     pub(crate) leak_check: bool,
 }
@@ -92,6 +95,7 @@ impl Spec {
             task,
             boot_limit,
             run_limit: None,
+            bring: false,
             leak_check: false,
         }
     }

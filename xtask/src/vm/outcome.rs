@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::console::Complaint;
 use super::control::{Progress, Unload};
+use super::files::Brought;
 use super::qemu::Accel;
 use super::rundir::RunDir;
 use crate::exit;
@@ -37,6 +38,8 @@ pub(crate) struct Outcome {
     pub(crate) complaints: Vec<Complaint>,
     /// How it ended.
     pub(crate) end: End,
+    /// What came back from the guest, if that was asked for.
+    pub(crate) brought: Option<Brought>,
     /// From start to end.
     pub(crate) took: Duration,
     /// Where everything is.
@@ -66,11 +69,27 @@ impl Outcome {
         if let Some(first) = self.progress.leaks.first() {
             reasons.push(format!("kmemleak found leaks: {first}"));
         }
+        reasons.extend(self.missing_files());
         let code = match code {
             exit::PASS if !reasons.is_empty() => exit::FAIL,
             code => code,
         };
         Verdict { code, reasons }
+    }
+
+    /// What is wrong with the files that were to come back.
+    fn missing_files(&self) -> Vec<String> {
+        let Some(brought) = &self.brought else {
+            return Vec::new();
+        };
+        let said = match &self.progress.brought {
+            Some(Ok(())) => None,
+            Some(Err(why)) => Some(why.clone()),
+            None => Some("the guest ended before it had sent all".into()),
+        };
+        let problems = said.iter().chain(&brought.problems);
+        let of_files = |why: &String| format!("files of the guest are missing: {why}");
+        problems.map(of_files).collect()
     }
 
     fn code_of_end(&self, reasons: &mut Vec<String>) -> u8 {
@@ -166,6 +185,7 @@ mod tests {
             },
             complaints: Vec::new(),
             end,
+            brought: None,
             took: Duration::from_secs(2),
             dir: RunDir::at("/r".into()),
         }
@@ -206,6 +226,22 @@ mod tests {
         assert_eq!(noisy.verdict().code, exit::FAIL);
         noisy.progress.exit = Some(42);
         assert_eq!(noisy.verdict().code, 42);
+    }
+
+    #[test]
+    fn files_that_do_not_come_fail_the_run() {
+        let mut run = outcome(End::Exited(Some(0)), Some(0));
+        run.brought = Some(Brought::default());
+        assert_eq!(run.verdict().code, exit::FAIL);
+        run.progress.brought = Some(Ok(()));
+        assert_eq!(run.verdict().code, exit::PASS);
+        run.brought = Some(Brought {
+            problems: vec!["a is incomplete".into()],
+            ..Brought::default()
+        });
+        assert_eq!(run.verdict().code, exit::FAIL);
+        run.progress.exit = Some(42);
+        assert_eq!(run.verdict().code, 42);
     }
 
     #[test]

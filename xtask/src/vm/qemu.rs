@@ -112,6 +112,9 @@ pub(crate) fn command(program: &Path, accel: Accel, spec: &Spec, dir: &RunDir) -
         .args(["-device", "virtio-serial-pci,ioeventfd=off"])
         .args(port("ctl", &dir.control()))
         .args(port("out", &dir.output()));
+    if spec.bring {
+        command.args(port("files", &dir.archive()));
+    }
     if spec.task == Task::Shell {
         command
             .args(["-chardev", "stdio,id=tty,mux=on,signal=off"])
@@ -164,6 +167,17 @@ mod tests {
             small.mem = Some(size.into());
             assert_eq!(kernel_args(&small).contains("memmap="), has_it, "{size}");
         }
+    }
+
+    #[test]
+    fn files_come_only_if_they_are_wanted() {
+        let dir = RunDir::at("/r".into());
+        let line =
+            |spec: &Spec| crate::step::show(&command(Path::new("qemu"), Accel::Tcg, spec, &dir));
+        let mut spec = spec(Task::Probe);
+        assert!(!line(&spec).contains("org.faultline.files"));
+        spec.bring = true;
+        assert!(line(&spec).contains("path=/r/out.tar"));
     }
 
     #[test]

@@ -69,6 +69,16 @@ impl RunDir {
         self.path.join("control.log")
     }
 
+    /// The archive of what comes back from the guest; removed once it is unpacked.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.path.join("out.tar")
+    }
+
+    /// What came back from the guest.
+    pub(crate) fn brought(&self) -> PathBuf {
+        self.path.join("out")
+    }
+
     /// QEMU's own messages.
     pub(crate) fn qemu_log(&self) -> PathBuf {
         self.path.join("qemu.log")

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 
 use super::{expect, scratch, this_xtask, xtask};
 use crate::ctx::Ctx;
@@ -80,6 +81,43 @@ pub(super) fn arguments_and_added_file(ctx: &Ctx) -> Result<()> {
     ensure!(
         stdout == "<two  words>\n<it's>\n<$HOME>\n<>\nerr\n",
         "stdout: {stdout:?}"
+    );
+    Ok(())
+}
+
+/// Some megabytes, and a status of the command's own.
+pub(super) fn files_are_brought_back(ctx: &Ctx) -> Result<()> {
+    let dir = scratch(ctx, "brought")?;
+    let to = dir.join("to").to_string_lossy().into_owned();
+    let script = "mkdir -p /out/deep && echo text >/out/deep/small && \
+                  dd if=/dev/urandom of=/out/large bs=1M count=40 2>/dev/null && \
+                  sha256sum </out/large && exit 7";
+    let output = expect(ctx, &["run", "--bring", &to, "--", "sh", "-c", script], 7)?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let large = fs::read(dir.join("to/large"))?;
+    let sum: String = Sha256::digest(&large)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    ensure!(large.len() == 40 << 20, "{} bytes came", large.len());
+    ensure!(
+        stdout.contains(&sum),
+        "the file is another: {sum}, {stdout}"
+    );
+    ensure!(fsx::read(&dir.join("to/deep/small"))? == "text\n");
+    Ok(())
+}
+
+pub(super) fn files_that_cannot_come_are_missed(ctx: &Ctx) -> Result<()> {
+    let dir = scratch(ctx, "missed")?;
+    let to = dir.to_string_lossy().into_owned();
+    let script = "echo text >/out/file; echo c >/proc/sysrq-trigger; sleep 60";
+    let args = ["run", "--bring", &to, "--", "sh", "-c", script];
+    let output = expect(ctx, &args, exit::GUEST_DIED)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        stderr.contains("files of the guest are missing: the guest ended before"),
+        "it is not said: {stderr}"
     );
     Ok(())
 }

@@ -72,13 +72,21 @@ const STATUSES: [(&str, &str, &str, u8); 10] = [
 type Body = fn(&Ctx) -> Result<()>;
 
 /// The tests that need more than that.
-const CASES: [(&str, Body); 9] = [
+const CASES: [(&str, Body); 11] = [
     ("e2e.usage.no_command", cases::no_command),
     ("e2e.usage.kdir_without_rust", cases::kdir_without_rust),
     ("e2e.build.warm_is_idle", cases::warm_is_idle),
     (
         "e2e.run.arguments_and_added_file",
         cases::arguments_and_added_file,
+    ),
+    (
+        "e2e.run.files_are_brought_back",
+        cases::files_are_brought_back,
+    ),
+    (
+        "e2e.run.files_that_cannot_come_are_missed",
+        cases::files_that_cannot_come_are_missed,
     ),
     (
         "e2e.run.guest_has_its_file_systems",
