@@ -168,6 +168,19 @@ pub fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// Keeps all but interrupts from the processors of this thread and of those that it
+/// starts (SCHED_FIFO). PermissionDenied unless root.
+pub fn become_realtime() -> io::Result<()> {
+    // SAFETY: All zeroes is a valid sched_param.
+    let mut param: libc::sched_param = unsafe { mem::zeroed() };
+    param.sched_priority = 1;
+    // SAFETY: The structure is ours.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Marks the begin of a phase for a plugin of QEMU; a no-op otherwise.
 pub fn mark_begin() {
     // SAFETY: `nopl 0x464c0001(%rax,%rax,1)`: it computes an address, and does nothing.

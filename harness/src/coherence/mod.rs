@@ -10,6 +10,7 @@
 mod team;
 mod work;
 
+use std::fs;
 use std::io;
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use self::work::Work;
 use crate::bench::memory::{self, On};
-use crate::{EXIT_PASS, Policy, stress};
+use crate::{EXIT_PASS, Policy, stress, sys};
 
 /// Options of `faultline coherence`.
 #[derive(Args, Clone, Debug)]
@@ -39,6 +40,9 @@ pub struct Coherence {
     #[arg(long, value_parser = target, value_delimiter = ',', value_name = "LIST")]
     target: Option<Vec<On>>,
 }
+
+/// Microseconds of a second that real-time threads may run.
+const REALTIME_LIMIT: &str = "/proc/sys/kernel/sched_rt_runtime_us";
 
 /// The kernel's own memory, by the names of the benchmarks.
 const KERNELS: [(&str, On); 2] = [("anon", On::Linux), ("memfd", On::Memfd)];
@@ -67,7 +71,18 @@ pub fn run(options: &Coherence) -> ExitCode {
 }
 
 fn phases(options: &Coherence) -> io::Result<()> {
+    let cpus = sys::allowed_cpus().len();
+    if options.threads as usize > cpus {
+        let error = format!(
+            "{} threads need as many processors: there are {cpus}",
+            options.threads
+        );
+        return Err(io::Error::other(error));
+    }
     memory::forbid_huge_pages()?;
+    // What the scheduler does depends on how long a phase takes, not on its work.
+    sys::become_realtime()?;
+    fs::write(REALTIME_LIMIT, "-1")?;
     let all = || {
         let policies = Policy::all().map(On::Space);
         KERNELS.iter().map(|(_, on)| *on).chain(policies).collect()

@@ -24,9 +24,9 @@ impl Word {
         self.0.store(value, Release);
     }
 
-    fn wait(&self, value: u32) {
+    fn wait(&self, value: u32, pause: impl Fn()) {
         while self.0.load(Acquire) < value {
-            hint::spin_loop();
+            pause();
         }
     }
 }
@@ -49,10 +49,10 @@ pub(super) fn together(
         let own = &words[number as usize];
         let pinned = sys::pin_to_nth_cpu(number as usize);
         own.set(READY);
-        command.wait(GO);
+        command.wait(GO, hint::spin_loop);
         let outcome = pinned.and_then(|()| work(number));
         own.set(DONE);
-        command.wait(LEAVE);
+        command.wait(LEAVE, hint::spin_loop);
         outcome
     };
     thread::scope(|scope| {
@@ -61,13 +61,16 @@ pub(super) fn together(
             .map(|number| scope.spawn(move || member(number)))
             .collect();
         let pinned = sys::pin_to_nth_cpu(0);
-        words[1..].iter().for_each(|word| word.wait(READY));
+        // Yielding: a new thread begins on the processor of the one that has made it.
+        let ready = |word: &Word| word.wait(READY, thread::yield_now);
+        words[1..].iter().for_each(ready);
         if is_marked {
             sys::mark_begin();
         }
         command.set(GO);
         let own = pinned.and_then(|()| work(0));
-        words[1..].iter().for_each(|word| word.wait(DONE));
+        let done = |word: &Word| word.wait(DONE, hint::spin_loop);
+        words[1..].iter().for_each(done);
         if is_marked {
             sys::mark_end();
         }

@@ -5,6 +5,7 @@
 //! * [`line`]: the protocol that one line follows.
 //! * [`table`], [`shared`]: all lines of the guest's memory, and what is kept of those
 //!   that are shared.
+//! * [`context`]: what is an interrupt's work.
 //! * [`phase`]: the part of a run that is measured, between two [`insn::Marker`]s.
 //! * [`report`]: the records it leaves.
 //! * [`options`]: its arguments.
@@ -19,6 +20,7 @@
 
 #[cfg(feature = "plugin")]
 mod abi;
+pub mod context;
 pub mod insn;
 pub mod line;
 pub mod options;

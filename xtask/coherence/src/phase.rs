@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
+use crate::context::{Nesting, Step};
 use crate::line::{Bytes, Kind, LINE, Line, MAX_CPUS};
 use crate::shared::{Shared, is_kernel};
 use crate::table::{EARLY, Entry, Table};
@@ -47,6 +48,17 @@ struct Vcpu {
     busy: AtomicBool,
     /// By kind, then kernel and user.
     counts: [[AtomicU64; 2]; 3],
+    /// Accesses of interrupts.
+    interrupts: AtomicU64,
+    /// A [`Nesting`], less one.
+    nesting: AtomicU64,
+}
+
+impl Vcpu {
+    fn nesting(&self) -> Nesting {
+        // Relaxed: its own vCPU's only.
+        Nesting(self.nesting.load(Relaxed) + Nesting::NONE.0)
+    }
 }
 
 #[derive(Default)]
@@ -64,6 +76,8 @@ pub struct Collected {
     pub number: u32,
     /// Loads, stores and atomic instructions, each of the kernel and of user code.
     pub counts: [[u64; 2]; 3],
+    /// Accesses of interrupts, which are in none of the other figures.
+    pub interrupts: u64,
     /// Lines that were accessed.
     pub lines: u64,
     /// How often any of them moved.
@@ -108,12 +122,11 @@ impl Phases {
         for shard in &self.shards {
             *shard.lock().expect("no panic") = Shard::default();
         }
-        for count in self
-            .vcpus
-            .iter()
-            .flat_map(|vcpu| vcpu.counts.iter().flatten())
-        {
-            count.store(0, Relaxed);
+        for vcpu in &self.vcpus {
+            let counts = vcpu.counts.iter().flatten();
+            for count in counts.chain([&vcpu.interrupts, &vcpu.nesting]) {
+                count.store(0, Relaxed);
+            }
         }
         self.epoch.fetch_add(1, SeqCst);
         self.active.store(true, SeqCst);
@@ -129,6 +142,7 @@ impl Phases {
             ..Collected::default()
         };
         for vcpu in &self.vcpus {
+            collected.interrupts += vcpu.interrupts.load(Relaxed);
             for (sum, count) in collected.counts.iter_mut().zip(&vcpu.counts) {
                 for (sum, count) in sum.iter_mut().zip(count) {
                     *sum += count.load(Relaxed);
@@ -161,12 +175,30 @@ impl Phases {
         };
         vcpu.busy.store(true, SeqCst);
         if self.active.load(SeqCst) {
+            if !is_kernel(access.code) {
+                // Whatever was lost track of when an interrupt switched to another task.
+                vcpu.nesting.store(0, Relaxed);
+            }
+            let in_interrupt = vcpu.nesting().in_interrupt();
+            let count = match in_interrupt {
+                true => &vcpu.interrupts,
+                false => &vcpu.counts[access.kind as usize][usize::from(!is_kernel(access.code))],
+            };
             // Relaxed: only this vCPU writes it, and who reads it waits for `busy`.
-            let count = &vcpu.counts[access.kind as usize][usize::from(!is_kernel(access.code))];
             count.store(count.load(Relaxed) + 1, Relaxed);
-            self.note(access);
+            if !in_interrupt {
+                self.note(access);
+            }
         }
         vcpu.busy.store(false, SeqCst);
+    }
+
+    /// Notes that a vCPU has entered the kernel, or has left it.
+    pub fn enter(&self, cpu: u32, step: Step) {
+        if let Some(vcpu) = self.vcpus.get(cpu as usize) {
+            let nesting = vcpu.nesting().after(step);
+            vcpu.nesting.store(nesting.0 - Nesting::NONE.0, Relaxed);
+        }
     }
 
     fn note(&self, access: Access) {

@@ -2,13 +2,14 @@
 //! What QEMU calls. All of it runs in the threads of vCPUs, but for the installation.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::slice;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock};
 
 use crate::abi::{self, Id, Info, MemInfo, Tb};
+use crate::context::{Entries, Step};
 use crate::insn::{self, Marker};
 use crate::line::{Kind, MAX_CPUS};
 use crate::options::Options;
@@ -24,6 +25,7 @@ const ATOMIC: u64 = 1 << 62;
 const UNUSED: u32 = 7;
 
 struct State {
+    entries: Entries,
     phases: Phases,
     out: Mutex<BufWriter<File>>,
 }
@@ -92,9 +94,15 @@ fn install(info: &Info, argv: &[String]) -> Result<(), String> {
     }
     let phases = Phases::new(options.memory)
         .map_err(|error| format!("a table for {} bytes: {error}", options.memory))?;
+    let map = options.map.display();
+    let entries = fs::read_to_string(&options.map)
+        .map_err(|error| error.to_string())
+        .and_then(|text| Entries::parse(&text))
+        .map_err(|error| format!("{map}: {error}"))?;
     let file = File::create(&options.out)
         .map_err(|error| format!("{}: {error}", options.out.display()))?;
     let state = State {
+        entries,
         phases,
         out: Mutex::new(BufWriter::new(file)),
     };
@@ -148,6 +156,12 @@ extern "C" fn translated(_: Id, tb: *mut Tb) {
             }
             continue;
         }
+        if let Some(step) = STATE
+            .get()
+            .and_then(|state| state.entries.step(code, bytes))
+        {
+            watch_entry(insn, step);
+        }
         let word = match insn::is_atomic(bytes) {
             true => code ^ ATOMIC,
             false => code,
@@ -163,6 +177,37 @@ extern "C" fn translated(_: Id, tb: *mut Tb) {
                 data,
             );
         }
+    }
+}
+
+/// Calls at each entry of the kernel and each return.
+fn watch_entry(insn: *mut abi::Insn, step: Step) {
+    let call = match step {
+        Step::Interrupt => interrupted,
+        Step::Exception => excepted,
+        Step::Return => returned,
+    };
+    let none = std::ptr::null_mut();
+    // SAFETY: The instruction is of the block that is being translated; the callback
+    // has the type that QEMU expects.
+    unsafe { abi::qemu_plugin_register_vcpu_insn_exec_cb(insn, call, abi::CB_NO_REGS, none) };
+}
+
+extern "C" fn interrupted(cpu: c_uint, _: *mut c_void) {
+    enter(cpu, Step::Interrupt);
+}
+
+extern "C" fn excepted(cpu: c_uint, _: *mut c_void) {
+    enter(cpu, Step::Exception);
+}
+
+extern "C" fn returned(cpu: c_uint, _: *mut c_void) {
+    enter(cpu, Step::Return);
+}
+
+fn enter(cpu: c_uint, step: Step) {
+    if let Some(state) = STATE.get() {
+        state.phases.enter(cpu, step);
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Phase {
     pub stores: [u64; 2],
     /// Locked instructions and exchanges.
     pub atomics: [u64; 2],
+    /// Accesses of interrupts, which are in none of the other figures.
+    pub interrupts: u64,
     /// Lines that were accessed.
     pub lines: u64,
     /// Lines that are shared; as many records follow.
@@ -88,6 +90,7 @@ pub fn records(collected: &Collected, beyond: u64) -> Vec<Record> {
         loads,
         stores,
         atomics,
+        interrupts: collected.interrupts,
         lines: collected.lines,
         shared_lines: collected.shared.len() as u64,
         sharing_writes: collected

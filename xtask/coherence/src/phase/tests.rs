@@ -125,3 +125,32 @@ fn vcpus_that_run_on_while_phases_come_and_go_lose_and_keep_nothing() {
     seen += phases.end().unwrap().counts[Kind::Write as usize][0];
     assert!(seen > 0 && seen <= 3 * EACH);
 }
+
+#[test]
+fn what_an_interrupt_does_is_not_the_operations() {
+    let phases = phases();
+    phases.begin();
+    phases.access(access(1, Kind::Write, 0));
+    phases.enter(0, Step::Exception);
+    phases.enter(0, Step::Interrupt);
+    phases.access(access(0, Kind::Write, 0));
+    phases.enter(0, Step::Return);
+    phases.access(access(0, Kind::Write, 64));
+    let collected = phases.end().unwrap();
+    assert_eq!((collected.interrupts, collected.lines), (1, 2));
+    assert!(collected.shared.is_empty());
+}
+
+#[test]
+fn user_code_runs_outside_of_all_interrupts() {
+    let phases = phases();
+    phases.begin();
+    phases.enter(0, Step::Interrupt);
+    phases.access(Access {
+        code: 0x1000,
+        ..access(0, Kind::Write, 0)
+    });
+    phases.access(access(0, Kind::Write, 64));
+    let collected = phases.end().unwrap();
+    assert_eq!((collected.interrupts, collected.lines), (0, 2));
+}
