@@ -13,14 +13,14 @@ mod kern;
 pub mod portable;
 
 use kernel::{
-    c_str, debugfs,
+    c_str,
     miscdevice::{MiscDeviceOptions, MiscDeviceRegistration},
     prelude::*,
-    sync::rcu,
+    sync::{rcu, Arc},
 };
 
-use driver::{device::Device, live, policy::Policy, space::TOTAL_PAGES};
-use kern::{frozen::Thaw, param};
+use driver::{device::Device, live, policy::Policy, registry, space::TOTAL_PAGES, view};
+use kern::{debugfs::Dir, frozen::Thaw, param};
 
 module! {
     type: Faultline,
@@ -35,12 +35,7 @@ module! {
 struct Faultline {
     #[pin]
     device: MiscDeviceRegistration<Device>,
-    #[pin]
-    live: debugfs::File<()>,
-    #[cfg(faultline_test_hooks)]
-    #[pin]
-    points: debugfs::File<()>,
-    debugfs: debugfs::Dir,
+    _debugfs: Dir<()>,
     thaw: Thaw,
 }
 
@@ -49,21 +44,20 @@ impl kernel::InPlaceModule for Faultline {
         let policy = Policy::of_new_spaces().inspect_err(|_| {
             pr_err!("no such policy; see the parameter policy\n");
         });
-        let debugfs = debugfs::Dir::new(c_str!("faultline"));
-        try_pin_init!(Self {
-            _: {
-                policy?;
-                TOTAL_PAGES.init(param::total_pages());
-            },
-            thaw: Thaw::new()?,
-            live <- debugfs.read_callback_file(c_str!("live"), (), &live::show),
-            #[cfg(faultline_test_hooks)]
-            points <- debugfs.read_callback_file(c_str!("points"), (), &driver::point::show),
-            debugfs: debugfs.clone(),
-            // Last: from here on spaces can be opened.
-            device <- MiscDeviceRegistration::register(MiscDeviceOptions {
-                name: c_str!("faultline"),
-            }),
+        pin_init::pin_init_scope(move || {
+            policy?;
+            TOTAL_PAGES.init(param::total_pages());
+            registry::init();
+            let shown = Arc::new((), GFP_KERNEL)?;
+            Ok(try_pin_init!(Self {
+                thaw: Thaw::new()?,
+                // From here on spaces can be opened.
+                device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                    name: c_str!("faultline"),
+                }),
+                // Last: an open file in debugfs keeps no module whose init fails.
+                _debugfs: view::show(shown),
+            }))
         })
     }
 }

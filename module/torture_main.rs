@@ -8,6 +8,8 @@ mod kern {
     //! Of the kernel abstractions, what this takes.
 
     pub(crate) mod bindings;
+    #[allow(dead_code)] // The driver uses the rest.
+    pub(crate) mod debugfs;
     pub(crate) mod kthread;
     mod lockdep;
     #[allow(dead_code)] // The driver uses the rest.
@@ -19,9 +21,9 @@ mod kern {
 pub mod portable;
 mod torture;
 
-use kernel::{c_str, debugfs, prelude::*, sync::Arc};
+use kernel::{c_str, prelude::*, sync::Arc};
 
-use kern::kthread::Kthread;
+use kern::{debugfs::Dir, kthread::Kthread};
 use torture::control::Control;
 
 module! {
@@ -35,9 +37,8 @@ module! {
 /// What the loaded module holds.
 #[pin_data(PinnedDrop)]
 struct Torture {
-    #[pin]
-    result: debugfs::File<Arc<Control>>,
-    debugfs: debugfs::Dir,
+    /// Until it is dropped, files show what the control has.
+    _debugfs: Dir<Control>,
     control: Arc<Control>,
     /// `None` when it is to stop.
     thread: Option<Kthread<Control>>,
@@ -45,17 +46,16 @@ struct Torture {
 
 impl kernel::InPlaceModule for Torture {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let debugfs = debugfs::Dir::new(c_str!("faultline_torture"));
         pin_init::pin_init_scope(move || {
             let control = Control::start()?;
             Ok(try_pin_init!(Self {
-                result <- debugfs.read_callback_file(
-                    c_str!("result"),
-                    control.clone(),
-                    &Control::show,
-                ),
-                debugfs: debugfs.clone(),
                 thread: Some(Kthread::run(control.clone(), c_str!("torture_control"))?),
+                // Last but what cannot fail: an open file keeps no module whose init fails.
+                _debugfs: {
+                    let dir = Dir::new(c_str!("faultline_torture"), control.clone());
+                    dir.add_text::<Control>(c_str!("result"));
+                    dir
+                },
                 control,
             }))
         })

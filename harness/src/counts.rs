@@ -20,8 +20,15 @@ macro_rules! counts {
                 Counts { $($name: stats.$name,)* }
             }
 
-            fn since(&self, before: &Counts) -> Counts {
+            pub(crate) fn since(&self, before: &Counts) -> Counts {
                 Counts { $($name: self.$name.saturating_sub(before.$name),)* }
+            }
+
+            /// Those that `look` finds by their names; an error names one that it does not.
+            pub(crate) fn find(
+                mut look: impl FnMut(&str) -> Option<u64>,
+            ) -> Result<Counts, &'static str> {
+                Ok(Counts { $($name: look(stringify!($name)).ok_or(stringify!($name))?,)* })
             }
 
             /// Adds those of another space or time.

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, coherence, demo, differential, selftest, stress};
+use faultline::{
+    EXIT_USAGE, answer, bench, coherence, demo, differential, live, selftest, stress, trace,
+};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -23,14 +25,21 @@ enum Verb {
     Differential(differential::Options),
     /// Show a short checked run under each policy
     Demo(demo::Demo),
-    /// Measure what changes of regions and faults cost
-    Bench(bench::Bench),
+    /// Measure workloads on spaces and on Linux's own memory, and compare runs
+    Bench(Box<bench::Bench>),
     /// Measure how many faults coarser designs of speculation would abort for nothing
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
     /// Do the work whose cache-line traffic `cargo xtask coherence` counts
     Coherence(coherence::Coherence),
+    /// Watch the spaces there are: faults, aborts and waits a second
+    Top(live::Top),
+    /// Show the regions of each space, as /proc/PID/maps shows areas
+    Maps(live::Maps),
+    /// Record what the module does, and say what it tells
+    #[command(subcommand)]
+    Trace(trace::Trace),
     /// Run the tests that need the module
     Test(selftest::Args),
 }
@@ -56,6 +65,9 @@ fn main() -> ExitCode {
         Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
         Verb::Coherence(options) => coherence::run(&options),
+        Verb::Top(top) => live::run_top(&top),
+        Verb::Maps(maps) => live::run_maps(&maps),
+        Verb::Trace(trace) => trace::run(&trace),
         Verb::Test(args) => selftest::run(args),
     }
 }

@@ -7,25 +7,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// Calls the ioctl `request` with a pointer to `argument`.
-///
-/// # Safety
-/// `request` must read and write no more than a `T`, and whatever it writes
-/// must be a valid `T`.
-pub unsafe fn ioctl<T>(
-    fd: BorrowedFd<'_>,
-    request: libc::c_ulong,
-    argument: &mut T,
-) -> io::Result<()> {
-    let argument: *mut T = argument;
-    // SAFETY: The descriptor is open, and the caller vouches for the argument.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), request as _, argument) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
-}
+pub(crate) use crate::client::ioctl;
 
 /// Room for a control message with one descriptor, aligned for its header.
 #[repr(C, align(8))]
@@ -166,6 +148,94 @@ pub fn memfd(length: u64) -> io::Result<OwnedFd> {
 pub fn ticks() -> u64 {
     // SAFETY: Every x86_64 CPU has it.
     unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Processor time in user mode, in seconds.
+    pub user_seconds: f64,
+    /// The same, in the kernel.
+    pub system_seconds: f64,
+    /// Context switches because it waited.
+    pub voluntary_switches: u64,
+    /// Context switches because others were to run.
+    pub involuntary_switches: u64,
+}
+
+impl Usage {
+    /// What was used since then.
+    pub fn since(&self, before: &Usage) -> Usage {
+        Usage {
+            user_seconds: self.user_seconds - before.user_seconds,
+            system_seconds: self.system_seconds - before.system_seconds,
+            voluntary_switches: self.voluntary_switches - before.voluntary_switches,
+            involuntary_switches: self.involuntary_switches - before.involuntary_switches,
+        }
+    }
+}
+
+/// What this process has used, with all its threads.
+pub fn usage() -> io::Result<Usage> {
+    // SAFETY: All zeroes is a valid rusage.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: The structure is ours.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Ok(Usage {
+        user_seconds: seconds(usage.ru_utime),
+        system_seconds: seconds(usage.ru_stime),
+        voluntary_switches: usage.ru_nvcsw as u64,
+        involuntary_switches: usage.ru_nivcsw as u64,
+    })
+}
+
+/// The name that the hypervisor under this machine gives itself, if there is one.
+pub fn hypervisor() -> Option<String> {
+    /// Leaf 1, ecx: there is a hypervisor, and its leaves.
+    const PRESENT: u32 = 1 << 31;
+    let leaf = |number| {
+        // Safe since some Rust, and unsafe before.
+        #[allow(unused_unsafe, reason = "older compilers want it")]
+        // SAFETY: Every x86_64 CPU has the instruction.
+        unsafe {
+            core::arch::x86_64::__cpuid(number)
+        }
+    };
+    if leaf(1).ecx & PRESENT == 0 {
+        return None;
+    }
+    let name = leaf(0x4000_0000);
+    let bytes: Vec<u8> = [name.ebx, name.ecx, name.edx]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .take_while(|&byte| byte != 0)
+        .collect();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `uname`: the kernel's name, release and version.
+pub fn uname() -> io::Result<String> {
+    // SAFETY: All zeroes is a valid utsname.
+    let mut name: libc::utsname = unsafe { mem::zeroed() };
+    // SAFETY: The structure is ours.
+    if unsafe { libc::uname(&mut name) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let text = |field: &[libc::c_char]| {
+        let bytes = field.iter().map(|&c| c as u8);
+        let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let fields = [
+        text(&name.sysname),
+        text(&name.release),
+        text(&name.version),
+    ];
+    Ok(fields.join(" "))
 }
 
 /// Keeps all but interrupts from the processors of this thread and of those that it

@@ -29,6 +29,13 @@ fn help_passes_and_nonsense_is_a_usage_error() {
     assert_eq!(status(&["answer", "--policy", "nonsense"]), 64);
     assert_eq!(status(&["answer", "--workload", "nonsense"]), 64);
     assert_eq!(status(&["stress", "--pages", "1"]), 64);
+    assert_eq!(status(&["bench", "--workload", "nonsense"]), 64);
+    assert_eq!(status(&["bench", "--target", "linux"]), 64);
+    assert_eq!(status(&["bench", "--quick", "--long"]), 64);
+    assert_eq!(
+        status(&["bench", "compare", "/nonexistent", "/nonexistent"]),
+        64
+    );
     assert_eq!(status(&["stress", "--target", "linux", "--procs", "2"]), 64);
 }
 
@@ -37,8 +44,9 @@ fn without_a_device_it_skips_and_says_what_to_do() {
     if Path::new("/dev/faultline").exists() {
         return;
     }
-    for verb in ["stress", "demo", "bench", "answer"] {
-        let output = faultline(&[verb]);
+    for verb in ["stress", "demo", "bench", "bench goals", "answer"] {
+        let words: Vec<_> = verb.split(' ').collect();
+        let output = faultline(&words);
         assert_eq!(output.status.code(), Some(4), "{verb}");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains("is the module loaded?"), "{text}");
@@ -86,4 +94,46 @@ fn linux_alone_is_answered_for_without_a_device() {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("skipped: cold: no disk"), "{words}");
     assert!(words.contains("give --dir on a disk"), "{words}");
+}
+
+/// What is left of a run is as good as the run: it can be compared with itself.
+#[test]
+fn the_kernels_memory_is_measured_without_a_device() {
+    let dir = std::env::temp_dir().join(format!("faultline-cli-bench-{}", std::process::id()));
+    let out = dir.to_str().expect("a temporary directory with a name");
+    let words = "bench --workload empty,mmap1,small_alone --target memfd,anon --threads 1 \
+                 --seconds 0.02 --rounds 3 --seed 5 --json --out";
+    let words: Vec<_> = words.split_whitespace().chain([out]).collect();
+    let output = faultline(&words);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let written = std::fs::read_to_string(dir.join("run.jsonl")).expect("run.jsonl");
+    assert_eq!(text, written, "records on stdout, and nothing else");
+    let records: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a record"))
+        .collect();
+    assert_eq!(records[0]["seed"], 5);
+    // In three rounds two workloads on two targets, and one on the first alone.
+    let samples = records.iter().filter(|r| r["record"] == "sample").count();
+    assert_eq!(samples, 3 * (2 * 2 + 1), "{text}");
+    assert_eq!(records.last().map(|r| &r["record"]), Some(&"end".into()));
+    assert!(dir.join("run.csv").exists());
+    assert!(dir.join("histograms/small_alone.anon.1.hgrm").exists());
+
+    let same = faultline(&["bench", "compare", out, out]);
+    let text = String::from_utf8_lossy(&same.stdout).into_owned();
+    assert_eq!(same.status.code(), Some(0), "{text}");
+    assert!(text.contains("same: 0 figures worse"), "{text}");
+    std::fs::remove_dir_all(dir).expect("our directory");
+}
+
+#[test]
+fn all_that_can_be_measured_is_listed() {
+    let output = faultline(&["bench", "--list"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for name in ["page_fault1", "vma_chaos", "spf-range", "shared-anon"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
 }

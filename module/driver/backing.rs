@@ -39,6 +39,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Its name, as users know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Anon => "anon",
+            Self::Shared => "shared",
+            Self::Private => "private",
+        }
+    }
+
     /// The `FAULTLINE_BACKING_*` value.
     pub(crate) fn number(self) -> u32 {
         match self {

@@ -12,8 +12,7 @@ use kernel::{
     sync::{Arc, ArcBorrow},
 };
 
-use super::{ioctl, space::Space, window};
-use crate::kern::uapi::faultline_stats;
+use super::{ioctl, registry, space::Space, stats::Counter, window};
 
 /// `/dev/faultline`.
 pub(crate) struct Device;
@@ -24,10 +23,16 @@ impl MiscDevice for Device {
 
     fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Space>> {
         let space = Space::new()?;
+        registry::enter(&space)?;
         // SAFETY: The file is being opened. It owns the reference to the space that is returned
         // here, and gives it up in its release.
         unsafe { space.inode.adopt(file) };
         Ok(space)
+    }
+
+    /// No file and no window is left, as each window has a reference to the file.
+    fn release(space: Arc<Space>, _file: &File) {
+        registry::leave(&space);
     }
 
     fn mmap(space: ArcBorrow<'_, Space>, file: &File, vma: &VmaNew) -> Result {
@@ -42,14 +47,13 @@ impl MiscDevice for Device {
     }
 
     fn show_fdinfo(space: ArcBorrow<'_, Space>, m: &SeqFile, _file: &File) {
-        let mut stats = faultline_stats::default();
-        space.stats.fill(&mut stats);
+        let sums = space.stats.sums();
         seq_print!(m, "faultline-policy:\t{}\n", space.lock.policy().name());
         seq_print!(m, "faultline-regions:\t{}\n", space.regions.len());
         seq_print!(m, "faultline-max-regions:\t{}\n", space.regions.limit());
         seq_print!(m, "faultline-pages:\t{}\n", space.held.get());
         seq_print!(m, "faultline-max-pages:\t{}\n", space.held.limit());
-        seq_print!(m, "faultline-faults:\t{}\n", stats.faults);
+        seq_print!(m, "faultline-faults:\t{}\n", sums.get(Counter::Faults));
         #[cfg(faultline_test_hooks)]
         space.show_hashes(m);
     }

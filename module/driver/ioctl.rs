@@ -259,7 +259,7 @@ impl Space {
         query.end = found.interval.end() << PAGE_SHIFT;
         query.generation = found.generation;
         query.prot = found.protection.bits();
-        query.backing = found.backing;
+        query.backing = found.backing.number();
         query.offset = found.file_page << PAGE_SHIFT;
         Ok(())
     }
@@ -286,7 +286,7 @@ impl Space {
 
     fn ioctl_stats(&self) -> faultline_stats {
         let mut stats = faultline_stats::default();
-        self.stats.fill(&mut stats);
+        self.stats.sums().fill(&mut stats);
         stats.regions = self.regions.len() as u64;
         stats.max_regions = self.regions.limit();
         stats.pages = self.held.get();

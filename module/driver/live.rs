@@ -4,7 +4,10 @@
 
 use kernel::{fmt, prelude::*};
 
-use crate::kern::percpu::{live_add, live_sum, LIVE_KINDS};
+use crate::kern::{
+    debugfs::Text,
+    percpu::{live_add, live_sum, LIVE_KINDS},
+};
 
 /// Kinds of objects, as indices of [`NAMES`].
 pub(crate) const SPACE: usize = 0;
@@ -31,11 +34,17 @@ impl<const KIND: usize> Drop for Live<KIND> {
 }
 
 /// The contents of debugfs `faultline/live`: a line for each kind.
-pub(crate) fn show(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (kind, name) in NAMES.iter().enumerate() {
-        writeln!(f, "{name} {}", live_sum(kind))?;
+pub(super) struct Shown;
+
+impl Text for Shown {
+    type Data = ();
+
+    fn show((): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, name) in NAMES.iter().enumerate() {
+            writeln!(f, "{name} {}", live_sum(kind))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// At unload, when nothing may be left: warns about what is.

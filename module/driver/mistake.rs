@@ -62,6 +62,10 @@ pub(crate) enum Mistake {
     StoreSame,
     /// Regions are not joined with their like.
     SkipJoin,
+    /// What a space has counted is forgotten when it ends.
+    ForgetEnded,
+    /// A region that has grown downwards is shown a second time.
+    SkipClip,
 }
 
 impl Mistake {
@@ -107,6 +111,8 @@ impl Mistake {
             Self::HoldRegion => c"hold_region",
             Self::StoreSame => c"store_same",
             Self::SkipJoin => c"skip_join",
+            Self::ForgetEnded => c"forget_ended",
+            Self::SkipClip => c"skip_clip",
         }
     }
 }

@@ -12,6 +12,7 @@
 //!    page: `invalidate_lock`, a folio's lock; or the mutex of the tree in
 //!    `Space::regions`
 //! 4. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
+//! 5. `REGISTRY`, with nothing below it
 //!
 //! Nobody who holds 2 or 3 touches user memory or takes 0 or 1: ioctl arguments are
 //! copied in before and results out after. Memory is allocated under each of
@@ -34,8 +35,10 @@ mod precision;
 mod purity;
 mod region;
 mod regions;
+pub(crate) mod registry;
 pub(crate) mod space;
 mod space_lock;
 mod speculative;
 mod stats;
+pub(crate) mod view;
 mod window;

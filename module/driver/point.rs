@@ -80,7 +80,7 @@ impl Point {
 }
 
 #[cfg(faultline_test_hooks)]
-pub(crate) use hooks::show;
+pub(super) use hooks::Shown;
 
 #[cfg(faultline_test_hooks)]
 mod hooks {
@@ -91,7 +91,7 @@ mod hooks {
     };
 
     use super::NAMES;
-    use crate::kern::{param, random::random_below};
+    use crate::kern::{debugfs::Text, param, random::random_below};
 
     static CAME: [Atomic<u64>; NAMES.len()] = [const { Atomic::new(0) }; NAMES.len()];
     static SLEPT: [Atomic<u64>; NAMES.len()] = [const { Atomic::new(0) }; NAMES.len()];
@@ -117,11 +117,17 @@ mod hooks {
     }
 
     /// The contents of debugfs `faultline/points`: a line for each point.
-    pub(crate) fn show(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (point, name) in NAMES.iter().enumerate() {
-            let (came, slept) = (CAME[point].load(Relaxed), SLEPT[point].load(Relaxed));
-            writeln!(f, "{name} {came} {slept}")?;
+    pub(crate) struct Shown;
+
+    impl Text for Shown {
+        type Data = ();
+
+        fn show((): &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for (point, name) in NAMES.iter().enumerate() {
+                let (came, slept) = (CAME[point].load(Relaxed), SLEPT[point].load(Relaxed));
+                writeln!(f, "{name} {came} {slept}")?;
+            }
+            Ok(())
         }
-        Ok(())
     }
 }

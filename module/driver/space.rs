@@ -2,7 +2,13 @@
 
 //! A space: regions, pages, and the lock over both.
 
-use kernel::{prelude::*, sync::Arc};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+};
 
 use super::{
     directory::Directory,
@@ -17,7 +23,9 @@ use crate::{
     kern::{
         inode_file::InodeFile,
         page_count::{PageCount, Total},
-        param, trace_space, uapi,
+        param,
+        task::Process,
+        trace_space, uapi,
     },
     portable::interval::{Interval, PAGE_SHIFT, PAGE_SIZE},
 };
@@ -32,6 +40,8 @@ pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
 
 /// What is left of the pages that all spaces together may hold.
 pub(crate) static TOTAL_PAGES: Total = Total::new(0);
+
+static NEXT_ID: Atomic<u64> = Atomic::new(1);
 
 /// One open of the device.
 #[pin_data]
@@ -51,6 +61,10 @@ pub(crate) struct Space {
     /// Its reverse map finds the windows.
     pub(crate) inode: InodeFile,
     pub(crate) stats: Stats,
+    /// Never used twice while the module is loaded; from 1 on.
+    pub(crate) id: u64,
+    /// Who has opened it.
+    pub(crate) opener: Process,
     live: Live<{ live::SPACE }>,
 }
 
@@ -65,6 +79,9 @@ impl Space {
                 held <- PageCount::new(param::max_pages(), &TOTAL_PAGES),
                 inode: InodeFile::new()?,
                 stats: Stats::new()?,
+                // Relaxed: only that no two are equal matters.
+                id: NEXT_ID.fetch_add(1, Relaxed),
+                opener: Process::current(),
                 live: Live::new(),
             }),
             GFP_KERNEL_ACCOUNT,

@@ -34,6 +34,7 @@ use crate::{
         lock_set::{self, ReadGuard},
         range_lock::{self, Mode, Pages, RangeLock, Read, Write},
         rwsem::{self, RwSemaphore},
+        trace_space,
     },
     portable::interval::Interval,
 };
@@ -65,9 +66,28 @@ struct Global {
     changing: [Atomic<u64>; 4],
 }
 
+/// What events say of a request for the semaphore.
+#[derive(Clone, Copy)]
+struct Traced {
+    /// That of the space.
+    id: usize,
+    /// From the first page that is meant to the last.
+    start: u64,
+    end: u64,
+    write: bool,
+}
+
+/// The semaphore held for reading.
+pub(crate) struct GlobalRead<'a> {
+    traced: Traced,
+    _held: rwsem::ReadGuard<'a>,
+}
+
 /// The semaphore held for a change: for writing, and for reading once that is enough.
 pub(crate) struct GlobalWrite<'a> {
     global: &'a Global,
+    /// As it is held now.
+    traced: Traced,
     /// The regions that it has locked, under `region`.
     regions: Option<lock_set::Change<'a>>,
     write: Option<rwsem::WriteGuard<'a>>,
@@ -81,6 +101,34 @@ pub(crate) struct Wait {
     pub(crate) is_false: bool,
 }
 
+impl Traced {
+    /// A request for `ranges`. It has begun.
+    fn start(id: usize, ranges: impl Iterator<Item = Interval>, write: bool) -> Self {
+        let bounds = ranges.map(|range| (range.start(), range.end()));
+        let (start, end) = bounds
+            .reduce(|all, next| (all.0.min(next.0), all.1.max(next.1)))
+            .unwrap_or((0, 0));
+        trace_space::space_start_locking(id, start, end, write);
+        Self {
+            id,
+            start,
+            end,
+            write,
+        }
+    }
+
+    /// It is over.
+    fn returned<T>(&self, held: Result<T>) -> Result<T> {
+        let success = held.is_ok();
+        trace_space::space_acquire_returned(self.id, self.start, self.end, self.write, success);
+        held
+    }
+
+    fn released(&self) {
+        trace_space::space_released(self.id, self.start, self.end, self.write);
+    }
+}
+
 impl Global {
     fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -90,14 +138,20 @@ impl Global {
     }
 
     /// For a change of `ranges`. `EINTR`. May sleep.
-    fn write_killable(&self, ranges: impl Iterator<Item = Interval>) -> Result<GlobalWrite<'_>> {
-        let held = self.semaphore.write_killable()?;
+    fn write_killable(
+        &self,
+        id: usize,
+        ranges: impl Iterator<Item = Interval> + Clone,
+    ) -> Result<GlobalWrite<'_>> {
+        let traced = Traced::start(id, ranges.clone(), true);
+        let held = traced.returned(self.semaphore.write_killable())?;
         for (range, bounds) in ranges.zip(self.changing.chunks(2)) {
             bounds[0].store(range.start(), Relaxed);
             bounds[1].store(range.end(), Relaxed);
         }
         Ok(GlobalWrite {
             global: self,
+            traced,
             regions: None,
             write: Some(held),
             _read: None,
@@ -107,13 +161,19 @@ impl Global {
     /// For `range`; `count` is told if it has to wait. `EINTR`. May sleep.
     fn read_killable(
         &self,
+        id: usize,
         range: Interval,
         count: &mut impl FnMut(Wait),
-    ) -> Result<rwsem::ReadGuard<'_>> {
-        match self.semaphore.try_read() {
+    ) -> Result<GlobalRead<'_>> {
+        let traced = Traced::start(id, core::iter::once(range), false);
+        let held = match self.semaphore.try_read() {
             Some(held) => Ok(held),
             None => self.wait(range, count),
-        }
+        };
+        Ok(GlobalRead {
+            traced,
+            _held: traced.returned(held)?,
+        })
     }
 
     #[cold]
@@ -140,7 +200,10 @@ impl GlobalWrite<'_> {
     fn downgrade(&mut self) {
         self.let_faults_in();
         if let Some(write) = self.write.take() {
+            self.traced.released();
             self._read = Some(write.downgrade());
+            self.traced.write = false;
+            let _ = self.traced.returned(Ok(()));
         }
     }
 
@@ -152,9 +215,17 @@ impl GlobalWrite<'_> {
     }
 }
 
+impl Drop for GlobalRead<'_> {
+    fn drop(&mut self) {
+        self.traced.released();
+        // The semaphore goes next.
+    }
+}
+
 impl Drop for GlobalWrite<'_> {
     fn drop(&mut self) {
         self.let_faults_in();
+        self.traced.released();
         // The semaphore goes next.
     }
 }
@@ -168,7 +239,7 @@ pub(crate) enum Held<'a, G, M: Mode> {
 /// Pages that are locked for a change.
 pub(crate) type Change<'a> = Held<'a, GlobalWrite<'a>, Write>;
 /// Pages of which no region changes.
-pub(crate) type Look<'a> = Held<'a, rwsem::ReadGuard<'a>, Read>;
+pub(crate) type Look<'a> = Held<'a, GlobalRead<'a>, Read>;
 
 impl<G, M: Mode> Held<'_, G, M> {
     /// All pages below `page` are done with.
@@ -203,6 +274,13 @@ impl SpaceLock {
         })
     }
 
+    fn write_global(
+        &self,
+        ranges: impl Iterator<Item = Interval> + Clone,
+    ) -> Result<GlobalWrite<'_>> {
+        self.global.write_killable(self.id(), ranges)
+    }
+
     /// What tells this lock, and its space, from others in traces.
     pub(crate) fn id(&self) -> usize {
         self.range.address()
@@ -233,7 +311,7 @@ impl SpaceLock {
     /// Changes the policy when nobody holds the lock, of a space with `regions`.
     /// `EINTR`. May sleep.
     pub(crate) fn set_policy(&self, regions: &Regions, policy: Policy) -> Result {
-        let _global = self.global.write_killable([Interval::ALL].into_iter())?;
+        let _global = self.write_global([Interval::ALL].into_iter())?;
         let request = pin!(self.range.request());
         let _range = self.range.write_killable(request, Interval::ALL)?;
         // Also if none is locked: faults that try one see that something has changed.
@@ -287,7 +365,7 @@ impl SpaceLock {
         loop {
             match self.locking() {
                 Locking::Global | Locking::Region => {
-                    let held = self.global.read_killable(range, &mut count)?;
+                    let held = self.global.read_killable(self.id(), range, &mut count)?;
                     if self.locking() != Locking::Range {
                         return Ok(look(&mut Held::Global(held)));
                     }
@@ -330,13 +408,13 @@ impl SpaceLock {
         loop {
             match self.locking() {
                 Locking::Global => {
-                    let held = self.global.write_killable(range.intervals())?;
+                    let held = self.write_global(range.intervals())?;
                     if self.locking() == Locking::Global {
                         return change(&mut Held::Global(held));
                     }
                 }
                 Locking::Region => {
-                    let mut held = self.global.write_killable(range.intervals())?;
+                    let mut held = self.write_global(range.intervals())?;
                     if self.locking() == Locking::Region {
                         held.regions = Some(regions.write(range.intervals())?);
                         return change(&mut Held::Global(held));
@@ -359,7 +437,9 @@ impl SpaceLock {
         if self.locking() == Locking::Range {
             return Ok(None);
         }
-        let _held = self.global.semaphore.read_killable()?;
+        let _held = self
+            .global
+            .read_killable(self.id(), Interval::ALL, &mut |_| ())?;
         Ok((self.locking() != Locking::Range).then(look))
     }
 
@@ -374,7 +454,7 @@ impl SpaceLock {
             return Ok(None);
         }
         // Where it finds one is not known yet: who waits has no region there.
-        let _held = self.global.write_killable(core::iter::empty())?;
+        let _held = self.write_global(core::iter::empty())?;
         let _counted = self.changes.change();
         match self.locking() {
             Locking::Global => Ok(Some(change())),

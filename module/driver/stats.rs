@@ -6,7 +6,11 @@ use kernel::prelude::*;
 
 use super::{backing::Kind, space_lock::Wait};
 use crate::{
-    kern::{percpu::PerCpuCounters, trace_space::Outcome, uapi::faultline_stats},
+    kern::{
+        percpu::PerCpuCounters,
+        trace_space::{self, Outcome},
+        uapi::faultline_stats,
+    },
     portable::{fault::Cause, protection::Access},
 };
 
@@ -21,10 +25,13 @@ macro_rules! counters {
 
         const COUNTERS: usize = [$(Counter::$variant),*].len();
 
-        impl Stats {
+        /// The fields of `struct faultline_stats` that are counters.
+        const NAMES: [&str; COUNTERS] = [$(stringify!($field)),*];
+
+        impl Sums {
             /// Writes the counters to the fields of the same names.
             pub(crate) fn fill(&self, stats: &mut faultline_stats) {
-                $(stats.$field = self.counters.sum(Counter::$variant as usize);)*
+                $(stats.$field = self.0[Counter::$variant as usize];)*
             }
         }
     };
@@ -82,6 +89,8 @@ counters! {
     FaultWaitsFalse => fault_waits_false,
     FaultWaitNs => fault_wait_ns,
 }
+
+const _: () = trace_space::must_name_counters(&NAMES);
 
 impl From<Cause> for Counter {
     fn from(cause: Cause) -> Self {
@@ -149,6 +158,45 @@ impl Tally {
     }
 }
 
+/// Counters, summed up over all CPUs, of one space or of several.
+pub(crate) struct Sums([u64; COUNTERS]);
+
+impl Sums {
+    /// All zero.
+    pub(crate) const fn new() -> Self {
+        Self([0; COUNTERS])
+    }
+
+    /// Adds those of others.
+    pub(crate) fn add(&mut self, others: &Self) {
+        for (sum, other) in self.0.iter_mut().zip(others.0) {
+            *sum = sum.wrapping_add(other);
+        }
+    }
+
+    /// Each with its name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        NAMES.into_iter().zip(self.0)
+    }
+
+    /// Tells traces that these are the counters of a space that ends.
+    pub(super) fn trace(&self, space: usize) {
+        for (counter, &sum) in self.0.iter().enumerate() {
+            trace_space::space_counted(space, counter as u32, sum);
+        }
+    }
+
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Speculations that were given up, for whatever cause.
+    pub(crate) fn aborts(&self) -> u64 {
+        let of = |cause: &Cause| self.get(Counter::from(*cause));
+        Cause::ALL.iter().map(of).fold(0, u64::wrapping_add)
+    }
+}
+
 /// Per-CPU counters of a space.
 pub(crate) struct Stats {
     counters: PerCpuCounters<COUNTERS>,
@@ -159,6 +207,18 @@ impl Stats {
         Ok(Self {
             counters: PerCpuCounters::new()?,
         })
+    }
+
+    /// The counters as they are. Each is exact once nobody counts.
+    pub(crate) fn sums(&self) -> Sums {
+        let mut sums = Sums::new();
+        self.add_to(&mut sums);
+        sums
+    }
+
+    /// Adds the counters to `sums`. Returns whether there is any that is not zero.
+    pub(crate) fn add_to(&self, sums: &mut Sums) -> bool {
+        self.counters.add_to(&mut sums.0)
     }
 
     pub(crate) fn count(&self, counter: Counter) {

@@ -52,6 +52,13 @@ impl InodeFile {
         unsafe { bindings::faultline_file_share_mapping(file.as_ptr(), self.file.as_ptr()) }
     }
 
+    /// How many areas map what shares this inode, a moment ago, if all are shared and
+    /// their files open for writing.
+    pub(crate) fn shared_areas(&self) -> u32 {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::faultline_file_shared_areas(self.file.as_ptr()) }
+    }
+
     /// Removes the translations of `pages` pages from page `first` on from
     /// every area that maps them, in every process, and flushes them from the
     /// TLBs: `unmap_mapping_pages()`.

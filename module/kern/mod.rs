@@ -9,6 +9,7 @@ pub(crate) mod array_vec;
 pub(crate) mod bindings;
 #[cfg(faultline_test_hooks)]
 pub(crate) mod bytes;
+pub(crate) mod debugfs;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;
@@ -28,6 +29,7 @@ pub(crate) mod rcu_arc;
 pub(crate) mod rcu_maple;
 pub(crate) mod rcu_xarray;
 pub(crate) mod rwsem;
+pub(crate) mod static_mutex;
 pub(crate) mod sync;
 pub(crate) mod task;
 mod trace;

@@ -25,7 +25,7 @@ pub(crate) struct PerCpuCounters<const N: usize> {
 // SAFETY: The per-CPU allocation is not tied to a task.
 unsafe impl<const N: usize> Send for PerCpuCounters<N> {}
 // SAFETY: `add` touches this CPU's copy by an operation that is atomic against interrupts and
-// preemption; `sum` only reads whole words.
+// preemption; `add_to` only reads whole words of it.
 unsafe impl<const N: usize> Sync for PerCpuCounters<N> {}
 
 impl<const N: usize> PerCpuCounters<N> {
@@ -54,11 +54,13 @@ impl<const N: usize> PerCpuCounters<N> {
         unsafe { bindings::faultline_percpu_inc_all(self.array.as_ptr(), set) }
     }
 
-    /// The sum of counter `index` over all CPUs, wrapping.
-    pub(crate) fn sum(&self, index: usize) -> u64 {
-        assert!(index < N);
-        // SAFETY: By the type invariants, and `index` is in bounds.
-        unsafe { bindings::faultline_percpu_sum(self.array.as_ptr(), index as u32) }
+    /// Adds each counter, summed up over all CPUs, to that of `sums`, wrapping: one CPU
+    /// after the other. Returns whether there was anything to add.
+    pub(crate) fn add_to(&self, sums: &mut [u64; N]) -> bool {
+        // SAFETY: By the type invariants, and there are as many sums.
+        unsafe {
+            bindings::faultline_percpu_sum_all(self.array.as_ptr(), N as u32, sums.as_mut_ptr())
+        }
     }
 }
 

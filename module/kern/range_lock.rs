@@ -45,11 +45,11 @@ impl Pages {
     }
 
     /// The intervals of a request.
-    pub(crate) fn intervals(&self) -> impl Iterator<Item = Interval> {
+    pub(crate) fn intervals(&self) -> impl Iterator<Item = Interval> + Clone {
         self.left()
     }
 
-    fn left(&self) -> impl Iterator<Item = Interval> {
+    fn left(&self) -> impl Iterator<Item = Interval> + Clone {
         self.left.into_iter().flatten()
     }
 

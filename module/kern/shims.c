@@ -123,6 +123,15 @@ bool faultline_fatal_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+void faultline_current_command(u8 *command)
+{
+	char comm[TASK_COMM_LEN];
+
+	BUILD_BUG_ON(sizeof(comm) != FAULTLINE_COMMAND_LENGTH);
+	get_task_comm(comm, current->group_leader);
+	memcpy(command, comm, sizeof(comm));
+}
+
 void faultline_allow_signal(int signal)
 {
 	allow_signal(signal);
@@ -161,14 +170,26 @@ void faultline_percpu_inc_all(u64 __percpu *array, u64 set)
 	}
 }
 
-u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index)
+bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums)
 {
-	u64 sum = 0;
+	bool has_counted = false;
+	unsigned int index;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(*per_cpu_ptr(&array[index], cpu));
-	return sum;
+	for_each_possible_cpu(cpu) {
+		const u64 *own = per_cpu_ptr(array, cpu);
+		u64 any = 0;
+
+		/* What is counted meanwhile may be missed here as well as below. */
+		for (index = 0; index < len; index++)
+			any |= data_race(own[index]);
+		if (!any)
+			continue;
+		has_counted = true;
+		for (index = 0; index < len; index++)
+			sums[index] += READ_ONCE(own[index]);
+	}
+	return has_counted;
 }
 
 static DEFINE_PER_CPU(u64, faultline_live[FAULTLINE_LIVE_KINDS]);
@@ -276,6 +297,11 @@ struct file *faultline_inode_file(void)
 void faultline_file_share_mapping(struct file *file, struct file *owner)
 {
 	file->f_mapping = owner->f_mapping;
+}
+
+unsigned int faultline_file_shared_areas(struct file *file)
+{
+	return max(atomic_read(&file->f_mapping->i_mmap_writable), 0);
 }
 
 void faultline_put_page(struct page *page)
@@ -590,4 +616,20 @@ void faultline_module_put(void)
 struct workqueue_struct *faultline_alloc_workqueue(void)
 {
 	return alloc_workqueue("faultline", WQ_UNBOUND, 0);
+}
+
+struct dentry *faultline_debugfs_dir(const char *name)
+{
+	return debugfs_create_dir(name, NULL);
+}
+
+void faultline_debugfs_file(const char *name, umode_t mode, struct dentry *dir, void *data,
+			    const struct file_operations *fops)
+{
+	debugfs_create_file(name, mode, dir, data, fops);
+}
+
+void faultline_debugfs_remove(struct dentry *dir)
+{
+	debugfs_remove(dir);
 }

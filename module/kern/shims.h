@@ -7,6 +7,7 @@
 #ifndef _FAULTLINE_SHIMS_H
 #define _FAULTLINE_SHIMS_H
 
+#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/lockdep.h>
 #include <linux/maple_tree.h>
@@ -58,6 +59,10 @@ void faultline_contention_end(struct lockdep_map *map, bool success);
 /* fatal_signal_pending(current) */
 bool faultline_fatal_signal_pending(void);
 
+/* get_task_comm() of the current process: zeroes behind it, one at least. */
+#define FAULTLINE_COMMAND_LENGTH 16
+void faultline_current_command(u8 *command);
+
 /* allow_signal(): for a kernel thread, which otherwise ignores them all. */
 void faultline_allow_signal(int signal);
 
@@ -69,7 +74,11 @@ u64 __percpu *faultline_percpu_alloc(unsigned int len);
 void faultline_percpu_free(u64 __percpu *array);
 void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount);
 void faultline_percpu_inc_all(u64 __percpu *array, u64 set);
-u64 faultline_percpu_sum(u64 __percpu *array, unsigned int index);
+/*
+ * Adds what each CPU has to sums, one CPU after the other; those that have nothing
+ * but zeroes take a short look only. Whether any has something else.
+ */
+bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums);
 
 /* The module's live objects, by kind (enum in driver/live.rs): this_cpu_add(). */
 #define FAULTLINE_LIVE_KINDS 4
@@ -115,6 +124,9 @@ struct file *faultline_inode_file(void);
 
 /* file->f_mapping = owner->f_mapping, in ->open only. */
 void faultline_file_share_mapping(struct file *file, struct file *owner);
+
+/* How many shared areas that are or may become writable map it: i_mmap_writable */
+unsigned int faultline_file_shared_areas(struct file *file);
 
 /* Pages: put_page(), PageHWPoison(), folio_mark_dirty(), copy_mc_highpage(), zero_user_segment() */
 void faultline_put_page(struct page *page);
@@ -196,6 +208,12 @@ void faultline_module_put(void);
 
 /* alloc_workqueue(), unbound */
 struct workqueue_struct *faultline_alloc_workqueue(void);
+
+/* debugfs; without it nothing is made. */
+struct dentry *faultline_debugfs_dir(const char *name);
+void faultline_debugfs_file(const char *name, umode_t mode, struct dentry *dir, void *data,
+			    const struct file_operations *fops);
+void faultline_debugfs_remove(struct dentry *dir);
 
 /* jhash() */
 u32 faultline_hash(const void *bytes, u32 length, u32 seed);

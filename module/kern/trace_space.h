@@ -14,6 +14,85 @@
 #include <linux/tracepoint.h>
 #include "trace_names.h"
 
+/*
+ * The semaphore of a space, as the events of range locks. It locks the whole space; the
+ * interval says which pages are meant, from the first to the last, and is empty if that
+ * is not known yet.
+ */
+DECLARE_EVENT_CLASS(faultline_space_lock,
+	TP_PROTO(unsigned long lock, u64 start, u64 end, bool write),
+	TP_ARGS(lock, start, end, write),
+	TP_STRUCT__entry(
+		__field(unsigned long, lock)
+		__field(u64, start)
+		__field(u64, end)
+		__field(bool, write)
+	),
+	TP_fast_assign(
+		__entry->lock = lock;
+		__entry->start = start;
+		__entry->end = end;
+		__entry->write = write;
+	),
+	TP_printk("lock=%p pages=[%llu,%llu) write=%s",
+		  (void *)__entry->lock, __entry->start, __entry->end,
+		  __entry->write ? "true" : "false")
+);
+
+DEFINE_EVENT(faultline_space_lock, faultline_space_start_locking,
+	TP_PROTO(unsigned long lock, u64 start, u64 end, bool write),
+	TP_ARGS(lock, start, end, write)
+);
+
+/* A change that lets readers in has released it, and then got it for reading. */
+DEFINE_EVENT(faultline_space_lock, faultline_space_released,
+	TP_PROTO(unsigned long lock, u64 start, u64 end, bool write),
+	TP_ARGS(lock, start, end, write)
+);
+
+/* success is false if a fatal signal ended the wait. */
+TRACE_EVENT(faultline_space_acquire_returned,
+	TP_PROTO(unsigned long lock, u64 start, u64 end, bool write, bool success),
+	TP_ARGS(lock, start, end, write, success),
+	TP_STRUCT__entry(
+		__field(unsigned long, lock)
+		__field(u64, start)
+		__field(u64, end)
+		__field(bool, write)
+		__field(bool, success)
+	),
+	TP_fast_assign(
+		__entry->lock = lock;
+		__entry->start = start;
+		__entry->end = end;
+		__entry->write = write;
+		__entry->success = success;
+	),
+	TP_printk("lock=%p pages=[%llu,%llu) write=%s success=%s",
+		  (void *)__entry->lock, __entry->start, __entry->end,
+		  __entry->write ? "true" : "false",
+		  __entry->success ? "true" : "false")
+);
+
+/* A space ends, and this is one of its counters: an event for each. */
+TRACE_EVENT(faultline_space_counted,
+	TP_PROTO(unsigned long space, u32 counter, u64 value),
+	TP_ARGS(space, counter, value),
+	TP_STRUCT__entry(
+		__field(unsigned long, space)
+		__field(u32, counter)
+		__field(u64, value)
+	),
+	TP_fast_assign(
+		__entry->space = space;
+		__entry->counter = counter;
+		__entry->value = value;
+	),
+	TP_printk("space=%p counter=%s value=%llu",
+		  (void *)__entry->space,
+		  __print_symbolic(__entry->counter, FAULTLINE_COUNTERS), __entry->value)
+);
+
 /* A speculation has installed an entry for a page of such a backing. */
 TRACE_EVENT(faultline_fault_speculated,
 	TP_PROTO(unsigned long space, unsigned long address, u64 page, bool write, u32 backing),

@@ -64,6 +64,11 @@ const _: () = must_name(bindings::FAULTLINE_SPELLED_CAUSES, &CAUSES);
 const _: () = must_name(bindings::FAULTLINE_SPELLED_PATHS, Path::NAMES);
 const _: () = must_name(bindings::FAULTLINE_SPELLED_OUTCOMES, Outcome::NAMES);
 
+/// Panics unless the counters of a space have these names, in this order.
+pub(crate) const fn must_name_counters(names: &[&str]) {
+    must_name(bindings::FAULTLINE_SPELLED_COUNTERS, names);
+}
+
 /// Panics unless `table`, as C spells it, has exactly these names, numbered from 0.
 const fn must_name(table: &[u8], names: &[&str]) {
     let mut at = 0;
@@ -100,6 +105,10 @@ const fn behind(text: &[u8], at: usize, word: &[u8]) -> usize {
 }
 
 declare_trace! {
+    fn space_start_locking(lock: c_ulong, start: u64, end: u64, write: bool);
+    fn space_acquire_returned(lock: c_ulong, start: u64, end: u64, write: bool, success: bool);
+    fn space_released(lock: c_ulong, start: u64, end: u64, write: bool);
+    fn space_counted(space: c_ulong, counter: u32, value: u64);
     fn fault_speculated(space: c_ulong, address: c_ulong, page: u64, write: bool, backing: u32);
     fn fault_aborted(
         space: c_ulong,

@@ -10,6 +10,7 @@
 #![no_std]
 
 pub mod bug;
+pub mod escape;
 pub mod fault;
 pub mod interval;
 pub mod lock_set;

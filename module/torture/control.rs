@@ -17,7 +17,10 @@ use super::{
     test::{Test, Verdict},
     worker::{Counts, Role, Worker},
 };
-use crate::kern::kthread::{self, Body, Kthread};
+use crate::kern::{
+    debugfs::Text,
+    kthread::{self, Body, Kthread},
+};
 
 /// Milliseconds between kills.
 const TICK: u32 = 1;
@@ -104,10 +107,14 @@ impl Control {
         }
         sums
     }
+}
 
-    /// The contents of debugfs `faultline_torture/result`: the verdict in the
-    /// first line, then what was counted.
-    pub(crate) fn show(this: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The contents of debugfs `faultline_torture/result`: the verdict in the first line,
+/// then what was counted.
+impl Text for Control {
+    type Data = Self;
+
+    fn show(this: &Self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", this.test.verdict().name())?;
         writeln!(f, "type {}", this.test.kind.name())?;
         writeln!(f, "errors {}", this.test.errors())?;

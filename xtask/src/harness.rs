@@ -17,30 +17,56 @@ const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static -
 
 /// Builds it; cargo knows whether there is anything to do.
 pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
-    let target_dir = ctx.cached("harness");
-    let path = target_dir.join(TARGET).join("release/faultline");
+    build(
+        ctx,
+        tools,
+        "the harness",
+        &["--bin", "faultline"],
+        "faultline",
+    )
+}
+
+/// Builds an example of the client library, of that library alone.
+pub(crate) fn example(ctx: &Ctx, tools: &Toolchain, name: &str) -> Result<PathBuf> {
+    let title = format!("the example {name}");
+    let args = ["--no-default-features", "--example", name];
+    build(ctx, tools, &title, &args, &format!("examples/{name}"))
+}
+
+/// Builds a program of the package, statically linked.
+fn build(
+    ctx: &Ctx,
+    tools: &Toolchain,
+    title: &str,
+    args: &[&str],
+    program: &str,
+) -> Result<PathBuf> {
+    let path = target_dir(ctx).join(TARGET).join("release").join(program);
     let age = || path.metadata().and_then(|m| m.modified()).ok();
     let before = age();
     let mut cargo = cargo(ctx, tools);
     cargo
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "harness",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
-        .arg(&target_dir)
+        .args(["build", "--release", "--package", "harness"])
+        .args(args)
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(target_dir(ctx))
         .env("RUSTFLAGS", STATIC);
-    Step::new(ctx, "building the harness", cargo).run()?;
+    Step::new(ctx, format!("building {title}"), cargo).run()?;
     let after = age();
-    after.with_context(|| format!("the build of the harness left no {}", path.display()))?;
+    after.with_context(|| format!("the build of {title} left no {}", path.display()))?;
     if before != after {
         ctx.note_work();
     }
     Ok(path)
+}
+
+/// Where it is once it is built.
+pub(crate) fn built(ctx: &Ctx) -> PathBuf {
+    target_dir(ctx).join(TARGET).join("release/faultline")
+}
+
+fn target_dir(ctx: &Ctx) -> PathBuf {
+    ctx.cached("harness")
 }
 
 /// A cargo in the clone, with the libclang that build scripts need.

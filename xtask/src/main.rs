@@ -2,6 +2,7 @@
 //! Builds, boots, runs and tests faultline; `cargo xtask help` lists how.
 
 mod cmd;
+mod coherence;
 mod ctx;
 mod exit;
 mod fsx;
@@ -22,14 +23,17 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use cmd::bench::BenchArgs;
 use cmd::build::BuildArgs;
 use cmd::build_and_load::BuildAndLoadArgs;
 use cmd::clean::CleanArgs;
+use cmd::coherence::CoherenceArgs;
 use cmd::doctor::DoctorArgs;
 use cmd::run::RunArgs;
 use cmd::shell::ShellArgs;
 use cmd::stress::StressArgs;
 use cmd::test::TestArgs;
+use cmd::trace::TraceArgs;
 use ctx::{Ctx, Global};
 
 /// Builds, boots, runs and tests faultline
@@ -55,6 +59,9 @@ enum Command {
     Run(RunArgs),
     Shell(ShellArgs),
     Stress(StressArgs),
+    Trace(Box<TraceArgs>),
+    Bench(BenchArgs),
+    Coherence(CoherenceArgs),
     Test(TestArgs),
     Clean(CleanArgs),
 }
@@ -88,6 +95,9 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Run(args) => args.run(&ctx),
         Command::Shell(args) => args.run(&ctx),
         Command::Stress(args) => args.run(&ctx),
+        Command::Trace(args) => args.run(&ctx),
+        Command::Bench(args) => args.run(&ctx),
+        Command::Coherence(args) => args.run(&ctx),
         Command::Test(args) => args.run(&ctx),
         Command::Clean(args) => args.run(&ctx),
     }

@@ -103,6 +103,60 @@ fn threads_fault_independently() {
 }
 
 #[test]
+fn bytes_are_read_as_they_were_written() {
+    let mapping = Mapping::new(READ_WRITE, ANONYMOUS, -1);
+    let text: Vec<u8> = (0..=255).cycle().take(2 * PAGE - 3).collect();
+    let mut back = vec![0; text.len()];
+    assert_eq!(mapping.area().write(3, &text), Ok(()));
+    assert_eq!(mapping.area().read(3, &mut back), Ok(()));
+    assert_eq!(back, text);
+    assert_eq!(mapping.area().load(0), Ok(0x0403_0201_0000_0000));
+    assert_eq!(mapping.area().read(2 * PAGE, &mut []), Ok(()));
+}
+
+#[test]
+fn a_copy_stops_at_the_byte_that_faults() {
+    let mapping = Mapping::new(READ_WRITE, ANONYMOUS, -1);
+    let area = mapping.area();
+    let second = mapping.0.as_ptr().wrapping_add(PAGE);
+    // SAFETY: The mapping is ours and holds no Rust object.
+    let result = unsafe { libc::mprotect(second.cast(), PAGE, libc::PROT_NONE) };
+    assert_eq!(result, 0);
+    let fault = Fault {
+        signal: Signal::Segv,
+        code: SEGV_ACCERR,
+    };
+    let stopped = |copied| Err(Stopped { copied, fault });
+    let mut bytes = [7; 100];
+    assert_eq!(area.write(PAGE - 60, &bytes), stopped(60));
+    assert_eq!(area.read(PAGE - 61, &mut bytes), stopped(61));
+    assert_eq!(bytes[..2], [0, 7], "what was copied stays");
+    assert_eq!(bytes[60..62], [7, 7], "what was not is as it was");
+    assert_eq!(area.write(PAGE, &bytes), stopped(0));
+    assert_eq!(area.read(2 * PAGE - 100, &mut bytes), stopped(0));
+}
+
+/// The other side of a copy is the caller's, and its faults are not reported.
+#[test]
+fn a_fault_of_the_other_side_of_a_copy_still_kills() {
+    let mapping = Mapping::new(READ_WRITE, ANONYMOUS, -1);
+    let closed = Mapping::new(libc::PROT_NONE, ANONYMOUS, -1);
+    let signal = killed_by(|| {
+        // SAFETY: It is not, and meant to kill the child.
+        let bytes = unsafe { std::slice::from_raw_parts(closed.0.as_ptr(), 8) };
+        let _ = mapping.area().write(0, bytes);
+    });
+    assert_eq!(signal, Some(libc::SIGSEGV));
+}
+
+#[test]
+#[should_panic(expected = "byte 8190 of 8192, and 3 from there on")]
+fn a_copy_outside_the_area_panics() {
+    let mapping = Mapping::new(READ_WRITE, ANONYMOUS, -1);
+    let _ = mapping.area().read(2 * PAGE - 2, &mut [0; 3]);
+}
+
+#[test]
 #[should_panic(expected = "byte 8192")]
 fn an_access_outside_the_area_panics() {
     let mapping = Mapping::new(READ_WRITE, ANONYMOUS, -1);
@@ -113,16 +167,24 @@ fn an_access_outside_the_area_panics() {
 fn a_segv_elsewhere_still_kills() {
     let mapping = Mapping::new(libc::PROT_NONE, ANONYMOUS, -1);
     let _installed = mapping.area();
-    // SAFETY: The child only touches one address, or exits.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
+    let signal = killed_by(|| {
         // SAFETY: This is meant to kill the child, and nobody else.
         unsafe { mapping.0.as_ptr().read_volatile() };
+    });
+    assert_eq!(signal, Some(libc::SIGSEGV));
+}
+
+/// The signal that kills a child which does `what`; none if it survives.
+fn killed_by(what: impl FnOnce()) -> Option<i32> {
+    // SAFETY: The child only touches memory that is there, or dies of it.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        what();
         // SAFETY: No destructor may run in the child.
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
     // SAFETY: It is our child.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV);
+    libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status))
 }

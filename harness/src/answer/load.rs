@@ -12,10 +12,10 @@ use clap::ValueEnum;
 
 use super::stage::Stage;
 use crate::PAGE_SIZE;
-use crate::bench::churn::{self, change_once};
-use crate::bench::ebizzy;
+use crate::bench::goals::churn::{self, change_once};
+use crate::bench::goals::ebizzy;
+use crate::bench::goals::open_loop::populate_once;
 use crate::bench::memory::Piece;
-use crate::bench::open_loop::populate_once;
 use crate::bench::{KIB, MIB};
 
 /// A load.

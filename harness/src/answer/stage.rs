@@ -8,8 +8,9 @@ use std::os::fd::AsFd;
 
 use super::tail::Tail;
 use crate::PAGE_SIZE;
+use crate::bench::goals::open_loop;
 use crate::bench::memory::{Arena, On, Piece};
-use crate::bench::{GIB, MIB, open_loop};
+use crate::bench::{GIB, MIB};
 
 /// What is touched, in bytes from 0 on.
 const STAGE: u64 = 128 * MIB;
@@ -74,7 +75,9 @@ impl Stage {
     pub(super) fn tail(&self) -> Tail {
         match &self.arena {
             Arena::Space(_, window) => Tail::of_window(window, TAIL),
-            Arena::Linux | Arena::Memfd(_) => Tail::of_piece(&self.piece, TAIL),
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => {
+                Tail::of_piece(&self.piece, TAIL)
+            }
         }
     }
 

@@ -48,8 +48,10 @@ pub(crate) enum Show {
 pub(crate) enum Arena {
     /// Anywhere.
     Linux,
-    /// Anywhere, each a part of this file.
-    Memfd(OwnedFd),
+    /// Anywhere, shared, and gone with its mapping.
+    SharedAnonymous,
+    /// Anywhere, shared, each a part of this file.
+    File(OwnedFd),
     /// Inside this window of the space, at equal offsets.
     Space(Space, Window),
 }
@@ -57,10 +59,10 @@ pub(crate) enum Arena {
 /// A mapped piece of memory. It stays mapped until [`Arena::unmap`].
 #[derive(Debug)]
 pub(crate) struct Piece {
-    start: *mut u8,
+    pub(super) start: *mut u8,
     /// In the arena, in bytes.
-    at: u64,
-    length: u64,
+    pub(super) at: u64,
+    pub(super) length: u64,
 }
 
 // SAFETY: It is a range of addresses; what touches it says why it may.
@@ -79,17 +81,18 @@ impl Arena {
     pub(crate) fn shown(on: On, length: u64, pages: u64, show: Show) -> io::Result<Arena> {
         let policy = match on {
             On::Linux => return Ok(Arena::Linux),
-            On::Memfd => return Ok(Arena::Memfd(sys::memfd(length)?)),
+            On::Memfd => return Ok(Arena::File(sys::memfd(length)?)),
             On::Space(policy) => policy,
         };
         let space = Space::open()?;
         space.set_policy(policy)?;
         let limit = space.stats()?.max_pages;
         if limit < pages {
-            return Err(io::Error::other(format!(
+            let text = format!(
                 "a space may hold {limit} pages, and this takes {pages}: give the VM more memory \
                  (cargo xtask run --mem 4G), or load the module with max_pages={pages}"
-            )));
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
         }
         let window = match show {
             Show::Whole => space.window(0, length as usize)?,
@@ -102,7 +105,7 @@ impl Arena {
     pub(crate) fn space(&self) -> Option<&Space> {
         match self {
             Arena::Space(space, _) => Some(space),
-            Arena::Linux | Arena::Memfd(_) => None,
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => None,
         }
     }
 
@@ -110,7 +113,8 @@ impl Arena {
     pub(crate) fn map(&self, at: u64, length: u64) -> io::Result<Piece> {
         let start = match self {
             Arena::Linux => mmap(ptr::null_mut(), length, ANONYMOUS, None, 0)?,
-            Arena::Memfd(fd) => {
+            Arena::SharedAnonymous => mmap(ptr::null_mut(), length, SHARED_ANONYMOUS, None, 0)?,
+            Arena::File(fd) => {
                 let fd = Some(fd.as_raw_fd());
                 mmap(ptr::null_mut(), length, libc::MAP_SHARED, fd, at)?
             }
@@ -125,7 +129,7 @@ impl Arena {
     /// Maps a file privately, from its start on.
     pub(crate) fn map_file(&self, at: u64, length: u64, file: BorrowedFd<'_>) -> io::Result<Piece> {
         let start = match self {
-            Arena::Linux | Arena::Memfd(_) => {
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => {
                 let fd = Some(file.as_raw_fd());
                 mmap(ptr::null_mut(), length, libc::MAP_PRIVATE, fd, 0)?
             }
@@ -138,12 +142,31 @@ impl Arena {
         Ok(Piece { start, at, length })
     }
 
+    /// Maps the pages of a memfd, from its start on, shared.
+    pub(crate) fn map_memfd(&self, at: u64, length: u64, fd: BorrowedFd<'_>) -> io::Result<Piece> {
+        let start = match self {
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => {
+                let fd = Some(fd.as_raw_fd());
+                mmap(ptr::null_mut(), length, libc::MAP_SHARED, fd, 0)?
+            }
+            Arena::Space(space, window) => {
+                let source = Source::Shared(fd, 0);
+                space.map_from(at, length, Prot::READ_WRITE, Placement::Fixed, source)?;
+                window.ptr().wrapping_add(at as usize)
+            }
+        };
+        Ok(Piece { start, at, length })
+    }
+
     /// Maps fresh pages over those of `piece`, which is there at every moment.
     pub(crate) fn replace(&self, piece: &Piece) -> io::Result<()> {
         let fixed = libc::MAP_FIXED;
         match self {
             Arena::Linux => mmap(piece.start, piece.length, ANONYMOUS | fixed, None, 0).map(drop),
-            Arena::Memfd(fd) => {
+            Arena::SharedAnonymous => {
+                mmap(piece.start, piece.length, SHARED_ANONYMOUS | fixed, None, 0).map(drop)
+            }
+            Arena::File(fd) => {
                 let (flags, fd) = (libc::MAP_SHARED | fixed, Some(fd.as_raw_fd()));
                 mmap(piece.start, piece.length, flags, fd, piece.at).map(drop)
             }
@@ -157,7 +180,9 @@ impl Arena {
     /// filled by who touches it.)
     pub(crate) fn populate(&self, piece: &Piece) -> io::Result<()> {
         match self {
-            Arena::Linux | Arena::Memfd(_) => piece.madvise(libc::MADV_POPULATE_WRITE),
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => {
+                piece.madvise(libc::MADV_POPULATE_WRITE)
+            }
             Arena::Space(space, _) => space.advise(piece.at, piece.length, Advice::WillNeed),
         }
     }
@@ -166,15 +191,15 @@ impl Arena {
     pub(crate) fn empty(&self, piece: &Piece) -> io::Result<()> {
         match self {
             Arena::Linux => piece.madvise(libc::MADV_DONTNEED),
-            Arena::Memfd(_) => piece.madvise(libc::MADV_REMOVE),
+            Arena::SharedAnonymous | Arena::File(_) => piece.madvise(libc::MADV_REMOVE),
             Arena::Space(space, _) => space.advise(piece.at, piece.length, Advice::DontNeed),
         }
     }
 
-    /// Unmaps the piece. (A memfd keeps its pages.)
+    /// Unmaps the piece. (A file keeps its pages.)
     pub(crate) fn unmap(&self, piece: Piece) -> io::Result<()> {
         match self {
-            Arena::Linux | Arena::Memfd(_) => {
+            Arena::Linux | Arena::SharedAnonymous | Arena::File(_) => {
                 // SAFETY: Our own mapping, free of Rust objects.
                 let result = unsafe { libc::munmap(piece.start.cast(), piece.length as usize) };
                 errno(result)
@@ -210,6 +235,19 @@ impl Piece {
         }
     }
 
+    /// As [`touch`](Self::touch), as long as `go_on` says so before each page; returns how
+    /// many were touched.
+    pub(crate) fn touch_while(&self, mut go_on: impl FnMut() -> bool) -> u64 {
+        for at in (0..self.length).step_by(PAGE_SIZE as usize) {
+            if !go_on() {
+                return at / PAGE_SIZE;
+            }
+            // SAFETY: As in `touch_part`.
+            unsafe { ptr::write_volatile(self.start.wrapping_add(at as usize), 1) };
+        }
+        self.length / PAGE_SIZE
+    }
+
     /// A part of it, which goes with it.
     pub(crate) fn part(&self, from: u64, length: u64) -> Piece {
         assert!(from + length <= self.length, "outside the piece");
@@ -227,6 +265,7 @@ impl Piece {
     }
 }
 
+const SHARED_ANONYMOUS: libc::c_int = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
 const ANONYMOUS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
 /// With MAP_FIXED, `start` is a [`Piece`]'s.

@@ -1,128 +1,125 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `faultline bench`: what changes and faults cost, beside the kernel's own.
+//! `faultline bench`: workloads that others have measured, on spaces and on the kernel's
+//! own memory, in turns; and what can be done with the results.
 
-mod cases;
-pub(crate) mod churn;
-mod counts;
-pub(crate) mod ebizzy;
-mod goals;
+mod cells;
+mod compare;
+mod csv;
+mod field;
+mod glance;
+pub(crate) mod goals;
+mod growth;
+mod hdr;
+mod html;
 pub(crate) mod latency;
-mod measure;
+mod machine;
 pub(crate) mod memory;
-pub(crate) mod open_loop;
+mod options;
+mod out;
 pub(crate) mod pace;
-mod precision;
-mod report;
+pub mod read;
+pub mod record;
+mod run;
+mod slot;
+mod stats;
+mod steps;
+mod table;
+mod target;
 pub(crate) mod team;
-mod touch;
+mod turn;
+mod workload;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Args;
+pub(crate) use self::goals::{GIB, KIB, MIB};
+pub use self::goals::{Precision, run_precision};
+pub use self::options::Bench;
+use self::options::{Action, Options, Plan};
+use self::record::Record;
+use self::target::Subject;
+use self::workload::Kind;
+use crate::rng::random_seed;
+use crate::{EXIT_PASS, Policy, Space, stress, sys};
 
-use self::cases::Case;
-pub(crate) use self::cases::{GIB, KIB, MIB};
-use self::measure::Rounds;
-use self::memory::On;
-pub use self::precision::{Precision, run as run_precision};
-use crate::{EXIT_PASS, EXIT_USAGE, Policy, Space, stress};
-
-/// A figure of one turn: its name, with the unit, and its value.
-pub(crate) type Figure = (&'static str, f64);
-
-/// Pages a second that were touched first.
-const FAULT_RATE: &str = "faults/s";
-/// The pace that was set.
-const DUE: &str = "due, 1/s";
-
-/// Options of `faultline bench`.
-#[derive(Args, Clone, Debug)]
-pub struct Bench {
-    /// Measure only work whose name, a comma and what it is done with contain this
-    #[arg(value_name = "WORK", default_value = "")]
-    filter: String,
-
-    /// Rounds, in each of which every case has its turn
-    #[arg(long, default_value_t = 7, value_name = "N")]
-    rounds: u32,
-
-    /// Milliseconds of a case's turn
-    #[arg(long, default_value_t = 300, value_name = "MS")]
-    time: u64,
-
-    /// JSON Lines instead of a table
-    #[arg(long)]
-    json: bool,
-}
-
-/// Measures and prints.
+/// Measures and prints, or does what else was asked for.
 pub fn run(bench: &Bench) -> ExitCode {
-    match measure(bench) {
-        Ok(results) if results.is_empty() => {
-            eprintln!(
-                "faultline bench: no work has \"{}\" in its name",
-                bench.filter
-            );
-            return ExitCode::from(EXIT_USAGE);
+    let options = &bench.options;
+    match &bench.action {
+        Some(Action::Goals(goals)) => return goals::run(goals),
+        Some(Action::Compare(compare)) => return compare::run(compare),
+        Some(Action::Report(report)) => return html::command::run(report),
+        None if options.list => {
+            print!("{}", list(options));
+            return ExitCode::from(EXIT_PASS);
         }
-        Ok(results) if bench.json => report::print_json(&results),
-        Ok(results) => report::print_text(&results),
-        Err(error) => return stress::explain(&error),
+        None => {}
     }
-    ExitCode::from(EXIT_PASS)
-}
-
-/// All turns of a case, figure by figure.
-struct Measured {
-    case: Case,
-    figures: Vec<(&'static str, Rounds)>,
-}
-
-impl Measured {
-    fn push(&mut self, figures: Vec<Figure>) {
-        for (name, value) in figures {
-            match self.figures.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, rounds)) => rounds.push(value),
-                None => {
-                    let mut rounds = Rounds::default();
-                    rounds.push(value);
-                    self.figures.push((name, rounds));
-                }
+    match measure(options) {
+        Ok(records) => {
+            if !options.json {
+                print!("{}{}", table::text(&records), glance::text(&records));
             }
+            ExitCode::from(EXIT_PASS)
         }
+        Err(error) => stress::explain(&error),
     }
 }
 
-fn measure(bench: &Bench) -> io::Result<Vec<Measured>> {
+fn measure(options: &Options) -> io::Result<Vec<Record>> {
     memory::forbid_huge_pages()?;
-    let mut results: Vec<Measured> = cases::all(&subjects()?)
-        .into_iter()
-        .filter(|case| format!("{}, {}", case.work, case.on).contains(bench.filter.as_str()))
-        .map(|case| Measured {
-            case,
-            figures: Vec::new(),
-        })
-        .collect();
-    for round in 1..=bench.rounds {
-        eprintln!("round {round} of {} ...", bench.rounds);
-        for result in &mut results {
-            let Case { work, on, run } = &result.case;
-            let figures = run(Duration::from_millis(bench.time))
-                .map_err(|error| io::Error::new(error.kind(), format!("{work}, {on}: {error}")))?;
-            result.push(figures);
-        }
-    }
-    Ok(results)
+    let mut plan = plan(options);
+    let policies = match plan.targets.iter().any(|on| on.is_space()) {
+        true => Space::open()?.policies()?,
+        false => Vec::new(),
+    };
+    plan.targets.retain(|on| is_there(*on, &policies));
+    let mut outputs = out::Outputs::new(options)?;
+    run::run(options, &plan, &mut outputs)?;
+    outputs.finish()
 }
 
-/// What faults are measured on: all the policies that the module has.
-fn subjects() -> io::Result<Vec<On>> {
-    let there = Space::open()?.policies()?;
-    for policy in Policy::all().filter(|policy| !there.contains(policy)) {
-        eprintln!("skipped: the module has no policy {policy}");
+fn plan(options: &Options) -> Plan {
+    let cpus = sys::allowed_cpus().len() as u32;
+    options.plan(cpus, options.seed.unwrap_or_else(random_seed))
+}
+
+/// A policy of the interface that the module does not have is left out, and said.
+fn is_there(on: Subject, policies: &[Policy]) -> bool {
+    match on {
+        Subject::Space(policy) if !policies.contains(&policy) => {
+            eprintln!("skipped: the module has no policy {policy}");
+            false
+        }
+        _ => true,
     }
-    let policies = there.into_iter().map(On::Space);
-    Ok([On::Linux, On::Memfd].into_iter().chain(policies).collect())
+}
+
+/// All there is, and what it does.
+fn list(options: &Options) -> String {
+    let plan = plan(options);
+    let mut text = "workloads:\n".to_owned();
+    for kind in Kind::all() {
+        let runs = plan
+            .workloads
+            .iter()
+            .find(|(other, _)| other.name == kind.name);
+        let threads = match runs {
+            None => "not in this preset".to_owned(),
+            Some((_, threads)) => {
+                let counts: Vec<_> = threads.iter().map(u32::to_string).collect();
+                format!("threads: {}", counts.join(", "))
+            }
+        };
+        let about = (kind.about)(&plan.sizes);
+        text += &format!(
+            "  {:<20} {about}; counts {} ({threads})\n",
+            kind.name, kind.unit
+        );
+    }
+    text += "targets:\n";
+    for on in Subject::all() {
+        text += &format!("  {:<20} {}\n", on.name(), on.about(&options.dir));
+    }
+    text
 }

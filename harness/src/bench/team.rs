@@ -35,10 +35,148 @@ const READY: usize = 0;
 const FAILED: usize = 1;
 
 /// Where the workers meet.
+#[derive(Debug)]
 struct Gate {
     words: SharedWords,
     count: usize,
+    /// How many have to be ready: the workers, and who watches them if anybody does.
+    members: usize,
     epoch: Instant,
+}
+
+/// A flag in a cache line of its own (and its neighbour, which processors fetch along).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
+
+/// Whether a thread goes on: to be asked before each operation, so all that it does is
+/// to load a flag that nobody writes until the end.
+#[derive(Debug)]
+pub(crate) struct Go<'a> {
+    stop: &'a AtomicBool,
+    gate: &'a Gate,
+    number: usize,
+    /// Ticks that each operation is held up, if it is.
+    drag: u64,
+}
+
+impl Go<'_> {
+    /// Whether there is to be another operation. The time ends at the first "no".
+    #[inline]
+    pub(crate) fn on(&self) -> bool {
+        self.hold_up();
+        !self.is_over()
+    }
+
+    /// What [`on`](Self::on) does to slow down, for who does not ask it.
+    #[inline]
+    pub(crate) fn hold_up(&self) {
+        if self.drag != 0 {
+            spin_for(self.drag);
+        }
+    }
+
+    /// Whether the time is over: for who waits for others in an operation.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over_unless(|| false)
+    }
+
+    /// The same, but not yet while `more` says so.
+    #[inline]
+    pub(crate) fn is_over_unless(&self, more: impl Fn() -> bool) -> bool {
+        // Relaxed: results come by joining.
+        let is_over = self.stop.load(Relaxed) && !more();
+        if is_over {
+            self.end();
+        }
+        is_over
+    }
+
+    #[cold]
+    fn end(&self) {
+        self.gate.note_once(self.number, ENDED);
+    }
+}
+
+/// Spins for so many ticks of the processor's clock.
+#[cold]
+fn spin_for(ticks: u64) {
+    let began = sys::ticks();
+    while sys::ticks().wrapping_sub(began) < ticks {
+        hint::spin_loop();
+    }
+}
+
+/// What a thread has done, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worked<Done> {
+    began: u64,
+    ended: u64,
+    /// What it returned.
+    pub(crate) done: Done,
+}
+
+/// From when the first of them began until the last one saw the end.
+pub(crate) fn span<Done>(threads: &[Worked<Done>]) -> Duration {
+    let began = threads.iter().map(|thread| thread.began).min();
+    let ended = threads.iter().map(|thread| thread.ended).max();
+    let nanoseconds = ended.unwrap_or(0).saturating_sub(began.unwrap_or(0));
+    Duration::from_nanos(nanoseconds)
+}
+
+/// Has `count` threads, each pinned as in [`together`], `prepare` and then `work` until
+/// they are told to stop, after `time`. `begin` is called when all are ready and before
+/// any of them works.
+pub(crate) fn for_a_time<State, Done: Send>(
+    time: Duration,
+    drag: u64,
+    count: usize,
+    prepare: impl Fn(usize) -> io::Result<State> + Sync,
+    begin: impl FnOnce() -> io::Result<()>,
+    work: impl Fn(usize, &mut State, &Go<'_>) -> io::Result<Done> + Sync,
+) -> io::Result<Vec<Worked<Done>>> {
+    let gate = Gate::new(count, count + 1)?;
+    let stop = Flag::default();
+    let run = |number| {
+        let state = sys::pin_to_nth_cpu(number).and_then(|()| prepare(number));
+        let Some(mut state) = gate.enter(state)? else {
+            return Ok(None);
+        };
+        let go = Go {
+            stop: &stop.0,
+            gate: &gate,
+            number,
+            drag,
+        };
+        gate.note_once(number, BEGAN);
+        let done = work(number, &mut state, &go)?;
+        gate.note_once(number, ENDED);
+        Ok(Some(Worked {
+            began: gate.noted(number, BEGAN),
+            ended: gate.noted(number, ENDED),
+            done,
+        }))
+    };
+    let (begun, ends) = thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = (0..count)
+            .map(|number| scope.spawn(move || run(number)))
+            .collect();
+        let begun = gate.wait_for(count).and_then(|()| begin());
+        let begun = gate.enter(begun);
+        if matches!(begun, Ok(Some(()))) {
+            thread::sleep(time);
+        }
+        stop.0.store(true, Relaxed);
+        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        (begun, ends)
+    });
+    begun?;
+    // An error first: it is why others may have done nothing.
+    let ends: Vec<_> = ends.into_iter().map(joined).collect::<io::Result<_>>()?;
+    let done: Option<Vec<_>> = ends.into_iter().collect();
+    done.ok_or_else(|| io::Error::other("not all threads could begin"))
 }
 
 /// Has `count` workers, each pinned to a processor as far as there are any,
@@ -52,11 +190,7 @@ pub(crate) fn together<State>(
     prepare: impl Fn(usize) -> io::Result<State> + Sync,
     work: impl Fn(usize, &mut State) -> io::Result<()> + Sync,
 ) -> io::Result<Duration> {
-    let gate = Gate {
-        words: SharedWords::new((count + 1) * LINE)?,
-        count,
-        epoch: Instant::now(),
-    };
+    let gate = Gate::new(count, count)?;
     let run = |number| {
         let state = sys::pin_to_nth_cpu(number).and_then(|()| prepare(number));
         gate.pass(number, state, &work)
@@ -135,6 +269,15 @@ fn stopped(stop: Stop) -> io::Error {
 }
 
 impl Gate {
+    fn new(count: usize, members: usize) -> io::Result<Gate> {
+        Ok(Gate {
+            words: SharedWords::new((count + 1) * LINE)?,
+            count,
+            members,
+            epoch: Instant::now(),
+        })
+    }
+
     /// Waits for the others and works, unless one of them has failed.
     fn pass<State>(
         &self,
@@ -142,31 +285,47 @@ impl Gate {
         state: io::Result<State>,
         work: impl Fn(usize, &mut State) -> io::Result<()>,
     ) -> io::Result<()> {
+        let Some(mut state) = self.enter(state)? else {
+            return Ok(());
+        };
+        self.note_once(number, BEGAN);
+        let outcome = work(number, &mut state);
+        self.note_once(number, ENDED);
+        outcome
+    }
+
+    /// Waits until all are ready; nothing if another one is not, for some error.
+    fn enter<State>(&self, state: io::Result<State>) -> io::Result<Option<State>> {
         if state.is_err() {
             self.common(FAILED).store(1, SeqCst);
         }
         self.common(READY).fetch_add(1, SeqCst);
-        let mut state = state?;
-        // Spinning, so that all see it at once; yielding, lest there be fewer
-        // processors than workers.
-        while self.common(READY).load(SeqCst) < self.count as u64 {
+        let state = state?;
+        self.wait_for(self.members)?;
+        Ok((self.common(FAILED).load(SeqCst) == 0).then_some(state))
+    }
+
+    /// Waits until so many are ready: spinning, so that all see it at once; yielding,
+    /// lest there be fewer processors than members.
+    fn wait_for(&self, members: usize) -> io::Result<()> {
+        while self.common(READY).load(SeqCst) < members as u64 {
             if self.epoch.elapsed() > LIMIT {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             thread::yield_now();
         }
-        if self.common(FAILED).load(SeqCst) != 0 {
-            return Ok(());
-        }
-        self.note(number, BEGAN);
-        let outcome = work(number, &mut state);
-        self.note(number, ENDED);
-        outcome
+        Ok(())
     }
 
-    fn note(&self, number: usize, word: usize) {
-        let now = self.epoch.elapsed().as_nanos() as u64;
-        self.words[number * LINE + word].store(now, SeqCst);
+    fn note_once(&self, number: usize, word: usize) {
+        let word = &self.words[number * LINE + word];
+        if word.load(SeqCst) == 0 {
+            word.store(self.epoch.elapsed().as_nanos() as u64, SeqCst);
+        }
+    }
+
+    fn noted(&self, number: usize, word: usize) -> u64 {
+        self.words[number * LINE + word].load(SeqCst)
     }
 
     fn common(&self, word: usize) -> &AtomicU64 {
@@ -207,5 +366,54 @@ mod tests {
             |_, ()| panic!("work was begun"),
         );
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+    }
+
+    #[test]
+    fn threads_work_until_the_time_is_over() {
+        let mut has_begun = false;
+        let time = Duration::from_millis(20);
+        let threads = for_a_time(
+            time,
+            0,
+            2,
+            Ok,
+            || {
+                has_begun = true;
+                Ok(())
+            },
+            |number, state, go| {
+                assert_eq!(number, *state);
+                let mut count = 0_u64;
+                while go.on() {
+                    count += 1;
+                }
+                // What comes behind the end is not in the time.
+                thread::sleep(Duration::from_millis(300));
+                Ok(count)
+            },
+        )
+        .unwrap();
+        assert!(has_begun && threads.len() == 2);
+        assert!(threads.iter().all(|thread| thread.done > 0), "{threads:?}");
+        let took = span(&threads);
+        assert!(
+            took >= time && took < Duration::from_millis(300),
+            "{took:?}"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_fails_before_or_meanwhile_fails_all() {
+        let time = Duration::from_millis(1);
+        let fail = |number| match number {
+            0 => Ok(()),
+            _ => Err(io::ErrorKind::OutOfMemory.into()),
+        };
+        let before = for_a_time(time, 0, 2, fail, || Ok(()), |_, (), _| Ok(()));
+        assert_eq!(before.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        let meanwhile = for_a_time(time, 0, 2, |_| Ok(()), || Ok(()), |n, (), _| fail(n));
+        assert_eq!(meanwhile.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        let by_begin = for_a_time(time, 0, 2, |_| Ok(()), || fail(1), |_, (), _| Ok(()));
+        assert_eq!(by_begin.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
     }
 }

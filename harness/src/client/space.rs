@@ -10,8 +10,9 @@ use std::path::Path;
 
 use super::{
     Advice, Backing, Limits, Placement, Policy, Prot, Region, Relocation, Source, Stats, Window,
+    WindowOptions, ioctl,
 };
-use crate::{sys, uapi};
+use crate::uapi;
 
 /// A space: a set of regions, from address 0 up to
 /// [`FAULTLINE_SPACE_SIZE`](uapi::FAULTLINE_SPACE_SIZE) bytes.
@@ -76,7 +77,7 @@ impl Space {
             offset: source.offset(),
         };
         // SAFETY: MAP reads and writes a faultline_map.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_MAP, &mut arg) }?;
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_MAP, &mut arg) }?;
         Ok(arg.addr)
     }
 
@@ -92,7 +93,7 @@ impl Space {
             flags: 0,
         };
         // SAFETY: UNMAP reads a faultline_unmap.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_UNMAP, &mut arg) }
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_UNMAP, &mut arg) }
     }
 
     /// Sets the protection of all regions in `[addr, addr + length)`. Once it
@@ -108,7 +109,7 @@ impl Space {
             flags: 0,
         };
         // SAFETY: PROTECT reads a faultline_protect.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_PROTECT, &mut arg) }
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_PROTECT, &mut arg) }
     }
 
     /// Changes the length or the address of what is in
@@ -136,7 +137,7 @@ impl Space {
             reserved: 0,
         };
         // SAFETY: REMAP reads and writes a faultline_remap.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_REMAP, &mut arg) }?;
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_REMAP, &mut arg) }?;
         Ok(arg.new_addr)
     }
 
@@ -154,7 +155,7 @@ impl Space {
             flags: 0,
         };
         // SAFETY: ADVISE reads a faultline_advise.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_ADVISE, &mut arg) }
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_ADVISE, &mut arg) }
     }
 
     /// The region that contains `addr` (any byte), or else the next above it;
@@ -165,7 +166,7 @@ impl Space {
             ..Default::default()
         };
         // SAFETY: QUERY reads and writes a faultline_query.
-        let result = unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_QUERY, &mut arg) };
+        let result = unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_QUERY, &mut arg) };
         match result {
             Ok(()) => Ok(Some(Region {
                 start: arg.start,
@@ -184,7 +185,7 @@ impl Space {
     pub fn policy(&self) -> io::Result<Policy> {
         let mut arg = uapi::faultline_policy::default();
         // SAFETY: POLICY reads and writes a faultline_policy.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_POLICY, &mut arg) }?;
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_POLICY, &mut arg) }?;
         Ok(Policy::from_number(arg.policy))
     }
 
@@ -195,7 +196,7 @@ impl Space {
             policy: policy.number(),
         };
         // SAFETY: POLICY reads and writes a faultline_policy.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_POLICY, &mut arg) }
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_POLICY, &mut arg) }
     }
 
     /// The policies of the header that the module accepts. Tries each on this
@@ -222,7 +223,7 @@ impl Space {
             max_regions: limits.regions,
         };
         // SAFETY: LIMIT reads and writes a faultline_limit.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_LIMIT, &mut arg) }?;
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_LIMIT, &mut arg) }?;
         Ok(Limits {
             pages: arg.max_pages,
             regions: arg.max_regions,
@@ -251,22 +252,24 @@ impl Space {
     pub fn stats(&self) -> io::Result<Stats> {
         let mut arg = Stats::default();
         // SAFETY: STATS writes a faultline_stats.
-        unsafe { sys::ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_STATS, &mut arg) }?;
+        unsafe { ioctl(self.as_fd(), uapi::FAULTLINE_REQUEST_STATS, &mut arg) }?;
         Ok(arg)
     }
 
     /// Shows `[offset, offset + length)` of the space in this process. Regions
-    /// need not be there yet. See [`Window`].
+    /// need not be there yet.
+    ///
+    /// As [`WindowOptions::open`] without any option, which lists the errors.
     pub fn window(&self, offset: u64, length: usize) -> io::Result<Window> {
-        Window::new(self.as_fd(), offset, length)
+        WindowOptions::new().open(self, offset, length)
     }
 
-    /// As [`window`](Space::window), as several mappings of `stripe` bytes (whole
-    /// pages) side
-    /// by side, which the kernel never joins: threads that fault in different
-    /// stripes do not share the reference count of one mapping.
+    /// As [`window`](Space::window), in stripes of `stripe` bytes: see
+    /// [`WindowOptions::stripe`].
     pub fn striped_window(&self, offset: u64, length: usize, stripe: usize) -> io::Result<Window> {
-        Window::striped(self.as_fd(), offset, length, stripe)
+        WindowOptions::new()
+            .stripe(stripe)
+            .open(self, offset, length)
     }
 }
 

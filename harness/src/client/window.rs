@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A window: a part of a space in the address space of a process.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr::{self, NonNull};
+use std::mem;
+use std::ptr::NonNull;
 
 use crate::access::{Area, Fault};
 
 /// An `mmap` of part of a space: `MAP_SHARED`, readable and writable. What an
 /// access may do is decided by the region under it; where there is none, it is
-/// a SIGBUS. The window is unmapped when dropped; a forked child has its own.
+/// a SIGBUS.
 ///
 /// One space can have many windows, also overlapping ones. A window keeps its
-/// space alive, the descriptor need not stay open.
+/// space alive, the descriptor need not stay open. It is unmapped when dropped;
+/// after `fork` parent and child each have one of their own, of the same space.
+///
+/// Windows are made by [`Space::window`](super::Space::window) and
+/// [`WindowOptions`](super::WindowOptions).
 #[derive(Debug)]
 pub struct Window {
     start: NonNull<u8>,
@@ -27,43 +30,22 @@ unsafe impl Send for Window {}
 unsafe impl Sync for Window {}
 
 impl Window {
-    pub(super) fn new(fd: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Window> {
-        let offset_signed =
-            i64::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        // SAFETY: A new mapping at an address of the kernel's choice disturbs
-        // nobody.
-        let start = unsafe { map(ptr::null_mut(), fd, offset_signed, length, 0) }?;
-        Ok(Window {
+    /// # Safety
+    /// The mapping, or the mappings side by side, must be nobody else's.
+    pub(super) unsafe fn from_raw(start: NonNull<u8>, length: usize, offset: u64) -> Window {
+        Window {
             start,
             length,
             offset,
-        })
+        }
     }
 
-    pub(super) fn striped(
-        fd: BorrowedFd<'_>,
-        offset: u64,
-        length: usize,
-        stripe: usize,
-    ) -> io::Result<Window> {
-        if stripe == 0 {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        }
-        // Has the addresses, and unmaps all that it can of them if a stripe fails.
-        let window = Window::new(fd, offset, length)?;
-        for from in (0..length).step_by(stripe) {
-            let place = window.ptr().wrapping_add(from);
-            let length = stripe.min(length - from);
-            let offset = (offset + from as u64) as libc::off_t;
-            // SAFETY: What is replaced is a part of the window, which nobody
-            // has seen yet.
-            unsafe { map(place, fd, offset, length, libc::MAP_FIXED) }?;
-        }
-        Ok(window)
-    }
-
-    /// First byte of the window in this process. Accesses through it may fault,
-    /// and others may write at the same time.
+    /// First byte of the window in this process.
+    ///
+    /// Accesses through it may fault, which kills the process, and others may write
+    /// at the same time, so what is there is no place for a `&mut T`. Who knows that
+    /// a region is mapped, and stays so, may use it as any memory shared with others:
+    /// by `AtomicU64::from_ptr` and the like.
     pub fn ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -86,6 +68,13 @@ impl Window {
         unsafe { Area::new(self.start, self.length) }
     }
 
+    /// Keeps the window for as long as the process runs.
+    pub fn leak(self) -> Area<'static> {
+        let window = mem::ManuallyDrop::new(self);
+        // SAFETY: As in `area`, and it is never dropped.
+        unsafe { Area::new(window.start, window.length) }
+    }
+
     /// Loads the 8-byte word at byte `at` of the window. See [`Area::load`].
     pub fn load(&self, at: usize) -> Result<u64, Fault> {
         self.area().load(at)
@@ -95,32 +84,6 @@ impl Window {
     pub fn store(&self, at: usize, value: u64) -> Result<(), Fault> {
         self.area().store(at, value)
     }
-}
-
-/// # Safety
-/// With MAP_FIXED the place must hold nothing that is still needed.
-unsafe fn map(
-    place: *mut u8,
-    fd: BorrowedFd<'_>,
-    offset: libc::off_t,
-    length: usize,
-    flags: libc::c_int,
-) -> io::Result<NonNull<u8>> {
-    // SAFETY: By the caller.
-    let start = unsafe {
-        libc::mmap(
-            place.cast(),
-            length,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | flags,
-            fd.as_raw_fd(),
-            offset,
-        )
-    };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(NonNull::new(start.cast()).expect("mmap does not return null"))
 }
 
 impl Drop for Window {

@@ -7,9 +7,10 @@ use clap::ValueEnum;
 
 use super::team::together;
 use crate::PAGE_SIZE;
-use crate::bench::churn::{self, change_once};
+use crate::bench::goals::churn::{self, change_once};
+use crate::bench::goals::ebizzy;
 use crate::bench::memory::{Arena, On, Show};
-use crate::bench::{GIB, MIB, ebizzy};
+use crate::bench::{GIB, MIB};
 
 /// What a leaf of the page directory, or a page table, is for, in bytes.
 const LEAF: u64 = 2 * MIB;

@@ -15,6 +15,7 @@ mod remap;
 mod unmap;
 
 pub(super) use map::{MapRequest, Placement};
+pub(super) use query::Found;
 pub(super) use remap::{RemapRequest, Target};
 
 use kernel::prelude::*;

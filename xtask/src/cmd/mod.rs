@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The commands, one file each, and the options that several share.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod build_and_load;
 pub(crate) mod clean;
+pub(crate) mod coherence;
 pub(crate) mod doctor;
 pub(crate) mod run;
 pub(crate) mod shell;
 pub(crate) mod stress;
 pub(crate) mod test;
+pub(crate) mod trace;
 
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ pub(crate) fn added_files(options: &[String]) -> Result<Vec<Added>> {
     Ok(added)
 }
 
-/// Splits HOST[:GUEST]. A name with a colon that `exists` is a HOST.
+/// Splits `HOST[:GUEST]`. A name with a colon that `exists` is a HOST.
 fn parse_add(option: &str, exists: impl Fn(&Path) -> bool) -> Result<Added> {
     let split = option
         .rsplit_once(':')

@@ -31,6 +31,9 @@ pub(crate) fn list(ctx: &Ctx, scope: Scope) -> Result<Vec<Need>> {
     if scope.boot {
         needs.extend(vm(ctx));
     }
+    if scope.trace {
+        needs.push(program("trace-cmd", "tests of traces", "trace-cmd"));
+    }
     Ok(needs)
 }
 

@@ -43,6 +43,11 @@ impl Llvm {
         }
     }
 
+    /// The name of its clang.
+    pub(crate) fn clang(&self) -> String {
+        format!("clang{}", self.suffix)
+    }
+
     /// The directory of its libclang, for bindgen.
     pub(crate) fn libclang_dir(&self) -> Option<PathBuf> {
         let major = self.major;

@@ -60,6 +60,8 @@ pub(crate) struct Scope {
     pub(crate) build: bool,
     /// Boot a VM.
     pub(crate) boot: bool,
+    /// Read a trace with other programs than ours, as tests do.
+    pub(crate) trace: bool,
 }
 
 impl Scope {
@@ -67,11 +69,19 @@ impl Scope {
     pub(crate) const BUILD: Self = Self {
         build: true,
         boot: false,
+        trace: false,
     };
     /// Everything.
     pub(crate) const ALL: Self = Self {
         build: true,
         boot: true,
+        trace: false,
+    };
+    /// Only what traces are read with.
+    pub(crate) const TRACE: Self = Self {
+        build: false,
+        boot: false,
+        trace: true,
     };
 }
 

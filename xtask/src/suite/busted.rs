@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 27] = [
+const BY_TEST: [(&str, &str); 29] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -68,6 +68,14 @@ const BY_TEST: [(&str, &str); 27] = [
     ("hold_region", "purity.faults_hold_nothing_that_is_shared"),
     ("store_same", "purity.faults_write_to_no_word_of_the_space"),
     ("skip_join", "merge.map_above_extends"),
+    (
+        "forget_ended",
+        "view.stats_keep_what_ended_spaces_have_counted",
+    ),
+    (
+        "skip_clip",
+        "view.region_that_grows_down_is_shown_from_there_on",
+    ),
 ];
 
 /// Each mistake must be found.

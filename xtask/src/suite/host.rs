@@ -5,9 +5,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Suite;
+use super::c::{self, Language};
 use crate::ctx::Ctx;
 use crate::harness;
 use crate::host::needs::{self, Scope};
@@ -79,20 +80,79 @@ pub(crate) fn run(suite: &mut Suite<'_>, tier: Tier) -> Result<()> {
         suite.case(name, |ctx| cargo(ctx, title, args, tier))?;
     }
     suite.case("host.fmt_modules", format_of_modules)?;
+    suite.case("host.doc", |ctx| documentation(ctx, tier))?;
+    suite.case("host.client", |ctx| client_alone(ctx, tier))?;
+    suite.case("host.header.c", |ctx| c::header(ctx, Language::C))?;
+    suite.case("host.header.cxx", |ctx| c::header(ctx, Language::Cxx))?;
     suite.case("host.tsan", |ctx| thread_sanitizer(ctx, tier))?;
     suite.case("host.miri", miri)
 }
 
 fn cargo(ctx: &Ctx, title: &str, args: &[&str], tier: Tier) -> Result<Status> {
-    {
-        let _lock = ctx.lock()?;
-        // The harness's build script runs bindgen, and so needs libclang.
-        needs::ensure(ctx, Scope::BUILD)?;
-    }
-    let mut cargo = harness::cargo(ctx, &Toolchain::find(ctx)?);
+    let mut cargo = ready_cargo(ctx)?;
     cargo.args(args);
     tier.apply(&mut cargo);
     Step::new(ctx, title, cargo).run()?;
+    Ok(Status::Pass)
+}
+
+/// A cargo that can build the harness: its build script runs bindgen, and so needs
+/// libclang.
+fn ready_cargo(ctx: &Ctx) -> Result<Command> {
+    {
+        let _lock = ctx.lock()?;
+        needs::ensure(ctx, Scope::BUILD)?;
+    }
+    Ok(harness::cargo(ctx, &Toolchain::find(ctx)?))
+}
+
+/// The documentation, in which every link leads somewhere, and its examples. The
+/// client's is for its users, who do not see what is private; all else is for those
+/// who work on it.
+fn documentation(ctx: &Ctx, tier: Tier) -> Result<Status> {
+    const CLIENT: [&str; 2] = ["--package", "harness"];
+    const REST: [&str; 4] = [
+        "--workspace",
+        "--exclude",
+        "harness",
+        "--document-private-items",
+    ];
+    let private = "-D warnings -A rustdoc::private-intra-doc-links";
+    let parts = [
+        ("cargo doc of the client", &CLIENT[..], "-D warnings"),
+        ("cargo doc", &REST[..], private),
+    ];
+    for (title, args, lints) in parts {
+        let mut cargo = ready_cargo(ctx)?;
+        cargo.args(["doc", "--no-deps"]).args(args);
+        cargo.env("RUSTDOCFLAGS", lints);
+        Step::new(ctx, title, cargo).run()?;
+    }
+    let examples = ["test", "--package", "harness", "--doc"];
+    cargo(ctx, "examples in the documentation", &examples, tier)
+}
+
+/// The client library as a runtime has it, without the tools: it is whole, passes
+/// its tests, and depends on libc alone.
+fn client_alone(ctx: &Ctx, tier: Tier) -> Result<Status> {
+    const ALONE: [&str; 3] = ["--package", "harness", "--no-default-features"];
+    let lints = [
+        &["clippy", "--all-targets"],
+        &ALONE[..],
+        &["--", "-D", "warnings"],
+    ];
+    cargo(ctx, "cargo clippy of the client", &lints.concat(), tier)?;
+    let tests = [&["test", "--lib", "--test", "handlers"], &ALONE[..]];
+    cargo(ctx, "tests of the client", &tests.concat(), tier)?;
+    let mut tree = ready_cargo(ctx)?;
+    tree.arg("tree").args(ALONE);
+    tree.args(["--edges", "normal", "--prefix", "none", "--format", "{lib}"]);
+    let packages = step::output(&mut tree)?;
+    let packages: Vec<&str> = packages.lines().filter(|l| !l.is_empty()).collect();
+    ensure!(
+        packages == ["faultline", "libc"],
+        "the client depends on more than libc: {packages:?}"
+    );
     Ok(Status::Pass)
 }
 

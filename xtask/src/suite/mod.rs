@@ -2,6 +2,7 @@
 //! The whole test suite: what belongs to it, and the summary.
 
 pub(crate) mod busted;
+mod c;
 pub(crate) mod e2e;
 pub(crate) mod guest;
 pub(crate) mod host;

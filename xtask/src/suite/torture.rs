@@ -16,10 +16,13 @@ use crate::vm::outcome::Outcome;
 use crate::{exit, fsx, pipeline, say};
 
 /// Loads the module $1 with the parameters that follow, waits for the end of
-/// the test, and prints how it went.
+/// the test, and prints how it went. It must not go while its file is open.
 const SCRIPT: &str = r#"
 result=/sys/kernel/debug/faultline_torture/result
 insmod "$@" || exit
+exec 3<$result
+rmmod faultline_torture 2>/dev/null && exit 1
+exec 3<&-
 while sleep 1; do
     read -r verdict <$result || exit
     [ "$verdict" = RUNNING ] || break

@@ -85,6 +85,7 @@ fn take<R: Read>(entry: &mut Entry<'_, R>, length: u64, brought: &mut Brought) -
     match entry.header().entry_type() {
         EntryType::Directory => return fsx::make_dir(&path),
         EntryType::Regular => {}
+        EntryType::Link => return link(entry, relative, brought),
         kind => {
             brought.problems.push(format!(
                 "{name} is left out: {kind:?}, not a file or directory"
@@ -108,6 +109,24 @@ fn take<R: Read>(entry: &mut Entry<'_, R>, length: u64, brought: &mut Brought) -
         io::copy(entry, &mut file).with_context(|| format!("writing {}", path.display()))?;
     brought.bytes += copied;
     brought.files.push(relative);
+    Ok(())
+}
+
+/// A second name of a file, which has come before: a copy of it here.
+fn link<R: Read>(entry: &Entry<'_, R>, name: PathBuf, brought: &mut Brought) -> Result<()> {
+    let first = entry.link_name().ok().flatten().and_then(|p| below(&p));
+    match first.filter(|first| brought.files.contains(first)) {
+        Some(first) => {
+            let (from, to) = (brought.dir.join(first), brought.dir.join(&name));
+            let copied = fs::copy(&from, &to);
+            brought.bytes += copied.with_context(|| format!("writing {}", to.display()))?;
+            brought.files.push(name);
+        }
+        None => brought.problems.push(format!(
+            "{} is left out: what it links to did not come",
+            name.display()
+        )),
+    }
     Ok(())
 }
 
@@ -189,7 +208,7 @@ mod tests {
             header.set_entry_type(*kind);
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
-            if matches!(kind, EntryType::Symlink) {
+            if matches!(kind, EntryType::Symlink | EntryType::Link) {
                 header.set_link_name("/etc/passwd").unwrap();
             }
             header.set_cksum();
@@ -225,17 +244,36 @@ mod tests {
             ("a/../../stray", EntryType::Regular, b"x"),
             ("link", EntryType::Symlink, b""),
             ("fifo", EntryType::Fifo, b""),
+            ("hard", EntryType::Link, b""),
             ("kept", EntryType::Regular, b"x"),
         ]);
         let brought = scratch.unpack(&bytes);
         assert_eq!(brought.files, [PathBuf::from("kept")]);
-        assert_eq!(brought.problems.len(), 5, "{:?}", brought.problems);
+        assert_eq!(brought.problems.len(), 6, "{:?}", brought.problems);
         assert_eq!(
             fs::read_dir(&scratch.0).unwrap().count(),
             2,
             "archive and out"
         );
         assert_eq!(fs::read_dir(scratch.0.join("out")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_two_names_comes_twice() {
+        let scratch = Scratch::new("twice");
+        fs::write(scratch.0.join("one"), "text").unwrap();
+        let mut builder = Builder::new(Vec::new());
+        builder
+            .append_path_with_name(scratch.0.join("one"), "./one")
+            .unwrap();
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Link);
+        header.set_size(0);
+        builder.append_link(&mut header, "./two", "./one").unwrap();
+        let brought = scratch.unpack(&builder.into_inner().unwrap());
+        assert!(brought.problems.is_empty(), "{:?}", brought.problems);
+        assert_eq!(brought.text(), "2 files, 8 bytes");
+        assert_eq!(fs::read(scratch.0.join("out/two")).unwrap(), b"text");
     }
 
     #[test]

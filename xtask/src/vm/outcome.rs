@@ -89,7 +89,13 @@ impl Outcome {
         };
         let problems = said.iter().chain(&brought.problems);
         let of_files = |why: &String| format!("files of the guest are missing: {why}");
-        problems.map(of_files).collect()
+        let mut reasons: Vec<String> = problems.map(of_files).collect();
+        let more = reasons.len().saturating_sub(5);
+        if more != 0 {
+            reasons.truncate(5);
+            reasons.push(format!("and so are {more} more"));
+        }
+        reasons
     }
 
     fn code_of_end(&self, reasons: &mut Vec<String>) -> u8 {

@@ -42,12 +42,16 @@ mod shared;
 mod signal;
 mod size;
 mod speculation;
+mod stripes;
 mod tracing;
 mod transfer;
 mod uapi;
 mod uapi_change;
 mod unload;
 mod unmap;
+mod view;
+mod view_maps;
+mod view_verbs;
 mod vma_lock;
 mod window;
 mod window_access;
@@ -58,7 +62,7 @@ use super::runner::Test;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = Test> {
-    let groups: [&[&[Test]]; 47] = [
+    let groups: [&[&[Test]]; 49] = [
         &[uapi::TESTS, uapi_change::TESTS],
         &[open::TESTS],
         &[size::TESTS],
@@ -79,7 +83,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[private::TESTS, disk::TESTS],
         &[fault::TESTS],
         &[vma_lock::TESTS],
-        &[window::TESTS],
+        &[window::TESTS, stripes::TESTS],
         &[window_access::TESTS],
         &[window_advice::TESTS],
         &[window_remap::TESTS],
@@ -105,6 +109,8 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[concurrency::TESTS],
         &[races::TESTS],
         &[atomic::TESTS],
+        &[view::TESTS, view_maps::TESTS, view_verbs::TESTS],
+        &[view::WITH_UNLOADING, view_verbs::WITH_UNLOADING],
         &[unload::TESTS],
     ];
     groups

@@ -15,6 +15,8 @@ use crate::{Advice, Placement, Policy, Prot};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "tracing":
     range_lock_events_are_traced,
+    semaphore_events_are_traced,
+    spaces_tell_their_counters_at_the_end,
     speculations_are_traced,
     aborts_are_traced_by_their_names,
     locked_faults_are_traced,
@@ -139,6 +141,50 @@ fn range_lock_events_are_traced() -> Outcome {
     for event in ["start_locking", "acquire_returned", "released"] {
         expect(event, 2, 3, false)?;
         expect(event, 1, 4, true)?;
+    }
+    Ok(())
+}
+
+fn semaphore_events_are_traced() -> Outcome {
+    let arena = Arena::new(4, Prot::READ_WRITE)?;
+    arena.space.set_policy(Policy::GLOBAL)?;
+    let events = Events::of(|| {
+        arena.window.store(2 * PAGE, 1)?;
+        arena.unmap(1, 3)
+    })?;
+    let (fault, change) = (range(2, 3), range(1, 4));
+    for event in ["start_locking", "acquire_returned", "released"] {
+        let event = format!("space_{event}");
+        events.must_have(&event, &format!("pages={fault} write=false"))?;
+        events.must_have(&event, &format!("pages={change} write=true"))?;
+    }
+    // Once no region is left to change, it lets readers in.
+    let got = format!("pages={change} write=false success=true");
+    events.must_have("space_acquire_returned", &got)?;
+    events.must_have("space_released", &format!("pages={change} write=false"))?;
+    events.must_be(0, "range_start_locking", "")
+}
+
+fn spaces_tell_their_counters_at_the_end() -> Outcome {
+    let arena = Arena::new(4, Prot::READ_WRITE)?;
+    arena.stamp(0, 3, 1)?;
+    arena.unmap(3, 1)?;
+    raises(arena.window.load(3 * PAGE), Signal::Bus, "load of nothing")?;
+    let stats = arena.space.stats()?;
+    ensure!(stats.faults == 4 && stats.maps == 1, "{stats:?}");
+    let events = Events::of(|| {
+        drop(arena);
+        Ok(())
+    })?;
+    for (counter, value) in [
+        ("faults", stats.faults),
+        ("fault_ok", stats.fault_ok),
+        ("fault_no_region", stats.fault_no_region),
+        ("maps", stats.maps),
+        ("pages_added", stats.pages_added),
+        ("fault_wait_ns", stats.fault_wait_ns),
+    ] {
+        events.must_have("space_counted", &format!("counter={counter} value={value}"))?;
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Tests of xtask itself, as a user runs it.
 
+mod bench;
 mod cases;
+mod examples;
 mod signals;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -72,10 +75,18 @@ const STATUSES: [(&str, &str, &str, u8); 10] = [
 type Body = fn(&Ctx) -> Result<()>;
 
 /// The tests that need more than that.
-const CASES: [(&str, Body); 11] = [
+const CASES: [(&str, Body); 21] = [
     ("e2e.usage.no_command", cases::no_command),
     ("e2e.usage.kdir_without_rust", cases::kdir_without_rust),
     ("e2e.build.warm_is_idle", cases::warm_is_idle),
+    (
+        "e2e.bench.every_workload_on_every_target",
+        bench::every_workload_on_every_target,
+    ),
+    (
+        "e2e.bench.compare_finds_what_was_planted",
+        bench::compare_finds_what_was_planted,
+    ),
     (
         "e2e.run.arguments_and_added_file",
         cases::arguments_and_added_file,
@@ -101,6 +112,30 @@ const CASES: [(&str, Body); 11] = [
         cases::shell_runs_what_it_is_told,
     ),
     (
+        "e2e.trace.trace_cmd_reads_the_same",
+        trace::trace_cmd_reads_the_same,
+    ),
+    (
+        "e2e.trace.summary_agrees_with_the_counters",
+        trace::summary_agrees_with_the_counters,
+    ),
+    (
+        "e2e.trace.losses_are_said_first",
+        trace::losses_are_said_first,
+    ),
+    (
+        "e2e.trace.a_wrong_filter_is_explained",
+        trace::a_wrong_filter_is_explained,
+    ),
+    (
+        "e2e.trace.nothing_is_left_behind",
+        trace::nothing_is_left_behind,
+    ),
+    (
+        "e2e.trace.the_commands_status_is_passed_on",
+        trace::the_commands_status_is_passed_on,
+    ),
+    (
         "e2e.signal.interrupt_leaves_no_qemu",
         signals::interrupt_leaves_no_qemu,
     ),
@@ -108,6 +143,8 @@ const CASES: [(&str, Body); 11] = [
         "e2e.signal.kill_leaves_no_qemu",
         signals::kill_leaves_no_qemu,
     ),
+    ("e2e.example.arena_in_rust", examples::arena_in_rust),
+    ("e2e.example.arena_in_c", examples::arena_in_c),
 ];
 
 /// Runs all that are wanted, on a base kernel that is built first.
