@@ -107,6 +107,9 @@ pub mod answer;
 #[doc(hidden)]
 pub mod bench;
 #[cfg(feature = "tools")]
+#[doc(hidden)]
+pub mod coherence;
+#[cfg(feature = "tools")]
 mod counts;
 #[cfg(feature = "tools")]
 #[doc(hidden)]

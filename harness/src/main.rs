@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use faultline::{EXIT_USAGE, answer, bench, demo, differential, live, selftest, stress, trace};
+use faultline::{
+    EXIT_USAGE, answer, bench, coherence, demo, differential, live, selftest, stress, trace,
+};
 
 /// Exercises the faultline kernel module, and checks what it does.
 #[derive(Parser)]
@@ -29,6 +31,8 @@ enum Verb {
     Precision(bench::Precision),
     /// Measure what faults without a retry make others wait
     Answer(answer::Answer),
+    /// Do the work whose cache-line traffic `cargo xtask coherence` counts
+    Coherence(coherence::Coherence),
     /// Watch the spaces there are: faults, aborts and waits a second
     Top(live::Top),
     /// Show the regions of each space, as /proc/PID/maps shows areas
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(&bench),
         Verb::Precision(precision) => bench::run_precision(&precision),
         Verb::Answer(answer) => answer::run(&answer),
+        Verb::Coherence(options) => coherence::run(&options),
         Verb::Top(top) => live::run_top(&top),
         Verb::Maps(maps) => live::run_maps(&maps),
         Verb::Trace(trace) => trace::run(&trace),

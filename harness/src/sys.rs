@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Thin, safe forms of the system calls that std does not offer.
 
+use std::arch::asm;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -235,4 +236,29 @@ pub fn uname() -> io::Result<String> {
         text(&name.version),
     ];
     Ok(fields.join(" "))
+}
+
+/// Keeps all but interrupts from the processors of this thread and of those that it
+/// starts (SCHED_FIFO). PermissionDenied unless root.
+pub fn become_realtime() -> io::Result<()> {
+    // SAFETY: All zeroes is a valid sched_param.
+    let mut param: libc::sched_param = unsafe { mem::zeroed() };
+    param.sched_priority = 1;
+    // SAFETY: The structure is ours.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Marks the begin of a phase for a plugin of QEMU; a no-op otherwise.
+pub fn mark_begin() {
+    // SAFETY: `nopl 0x464c0001(%rax,%rax,1)`: it computes an address, and does nothing.
+    unsafe { asm!(".byte 0x0f, 0x1f, 0x84, 0x00, 0x01, 0x00, 0x4c, 0x46") }
+}
+
+/// Marks its end.
+pub fn mark_end() {
+    // SAFETY: As above, `nopl 0x464c0002(%rax,%rax,1)`.
+    unsafe { asm!(".byte 0x0f, 0x1f, 0x84, 0x00, 0x02, 0x00, 0x4c, 0x46") }
 }

@@ -2,6 +2,7 @@
 //! Builds, boots, runs and tests faultline; `cargo xtask help` lists how.
 
 mod cmd;
+mod coherence;
 mod ctx;
 mod exit;
 mod fsx;
@@ -26,6 +27,7 @@ use cmd::bench::BenchArgs;
 use cmd::build::BuildArgs;
 use cmd::build_and_load::BuildAndLoadArgs;
 use cmd::clean::CleanArgs;
+use cmd::coherence::CoherenceArgs;
 use cmd::doctor::DoctorArgs;
 use cmd::run::RunArgs;
 use cmd::shell::ShellArgs;
@@ -59,6 +61,7 @@ enum Command {
     Stress(StressArgs),
     Trace(Box<TraceArgs>),
     Bench(BenchArgs),
+    Coherence(CoherenceArgs),
     Test(TestArgs),
     Clean(CleanArgs),
 }
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Stress(args) => args.run(&ctx),
         Command::Trace(args) => args.run(&ctx),
         Command::Bench(args) => args.run(&ctx),
+        Command::Coherence(args) => args.run(&ctx),
         Command::Test(args) => args.run(&ctx),
         Command::Clean(args) => args.run(&ctx),
     }

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod build_and_load;
 pub(crate) mod clean;
+pub(crate) mod coherence;
 pub(crate) mod doctor;
 pub(crate) mod run;
 pub(crate) mod shell;

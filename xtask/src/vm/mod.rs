@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod initramfs;
 pub(crate) mod machine;
 pub(crate) mod outcome;
+pub(crate) mod plugin;
 pub(crate) mod qemu;
 pub(crate) mod rundir;
 
@@ -48,6 +49,8 @@ pub(crate) struct Spec {
     pub(crate) run_limit: Option<Duration>,
     /// Bring back what is in /out when the command has ended; see [`files`].
     pub(crate) bring: bool,
+    /// What QEMU is to load, if anything; it must emulate then.
+    pub(crate) plugin: Option<plugin::Plugin>,
     /// Look for leaks after unloading, if the kernel can.
     pub(crate) leak_check: bool,
 }
@@ -96,6 +99,7 @@ impl Spec {
             boot_limit,
             run_limit: None,
             bring: false,
+            plugin: None,
             leak_check: false,
         }
     }

@@ -115,6 +115,12 @@ pub(crate) fn command(program: &Path, accel: Accel, spec: &Spec, dir: &RunDir) -
     if spec.bring {
         command.args(port("files", &dir.archive()));
     }
+    if let Some(plugin) = &spec.plugin {
+        let memory = mebibytes(spec.memory()).unwrap_or_default();
+        command
+            .arg("-plugin")
+            .arg(plugin.argument(memory, &dir.coherence()));
+    }
     if spec.task == Task::Shell {
         command
             .args(["-chardev", "stdio,id=tty,mux=on,signal=off"])

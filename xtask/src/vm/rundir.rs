@@ -69,6 +69,11 @@ impl RunDir {
         self.path.join("control.log")
     }
 
+    /// What the plugin of QEMU has counted.
+    pub(crate) fn coherence(&self) -> PathBuf {
+        self.path.join("coherence.jsonl")
+    }
+
     /// The archive of what comes back from the guest; removed once it is unpacked.
     pub(crate) fn archive(&self) -> PathBuf {
         self.path.join("out.tar")

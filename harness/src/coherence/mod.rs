@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `faultline coherence`: the work whose cache-line traffic `cargo xtask coherence`
+//! counts.
+//!
+//! Each piece of work is done once unmarked, which warms up what is kept for each
+//! processor, and once between two marker instructions. These do nothing, on any
+//! processor; the plugin of QEMU sees them. What is printed says which phase was what,
+//! and how many operations it had.
+
+mod team;
+mod work;
+
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use self::work::Work;
+use crate::bench::memory::{self, On};
+use crate::{EXIT_PASS, Policy, stress, sys};
+
+/// Options of `faultline coherence`.
+#[derive(Args, Clone, Debug)]
+pub struct Coherence {
+    /// Threads, each on a processor of its own
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
+
+    /// Pages that each thread touches; other work is scaled alike
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=512))]
+    pages: u64,
+
+    /// Work [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    workload: Option<Vec<Work>>,
+
+    /// Policies of spaces, "anon" or "memfd" [default: all]
+    #[arg(long, value_parser = target, value_delimiter = ',', value_name = "LIST")]
+    target: Option<Vec<On>>,
+}
+
+/// Microseconds of a second that real-time threads may run.
+const REALTIME_LIMIT: &str = "/proc/sys/kernel/sched_rt_runtime_us";
+
+/// The kernel's own memory, by the names of the benchmarks.
+const KERNELS: [(&str, On); 2] = [("anon", On::Linux), ("memfd", On::Memfd)];
+
+fn target(name: &str) -> Result<On, String> {
+    if let Some((_, on)) = KERNELS.iter().find(|(known, _)| *known == name) {
+        return Ok(*on);
+    }
+    let policy: Result<Policy, _> = name.parse();
+    policy
+        .map(On::Space)
+        .map_err(|unknown| format!("{unknown}; or anon, or memfd"))
+}
+
+fn name(on: On) -> &'static str {
+    let kernel = KERNELS.iter().find(|(_, known)| *known == on);
+    kernel.map_or_else(|| on.name(), |(name, _)| name)
+}
+
+/// Does the work, and prints a line of JSON for each phase.
+pub fn run(options: &Coherence) -> ExitCode {
+    match phases(options) {
+        Ok(()) => ExitCode::from(EXIT_PASS),
+        Err(error) => stress::explain(&error),
+    }
+}
+
+fn phases(options: &Coherence) -> io::Result<()> {
+    let cpus = sys::allowed_cpus().len();
+    if options.threads as usize > cpus {
+        let error = format!(
+            "{} threads need as many processors: there are {cpus}",
+            options.threads
+        );
+        return Err(io::Error::other(error));
+    }
+    memory::forbid_huge_pages()?;
+    // What the scheduler does depends on how long a phase takes, not on its work.
+    sys::become_realtime()?;
+    fs::write(REALTIME_LIMIT, "-1")?;
+    let all = || {
+        let policies = Policy::all().map(On::Space);
+        KERNELS.iter().map(|(_, on)| *on).chain(policies).collect()
+    };
+    let targets = options.target.clone().unwrap_or_else(all);
+    let works = options.workload.clone().unwrap_or_else(Work::all);
+    let mut phase = 0;
+    for work in works {
+        for &on in &targets {
+            if let Some(why) = work.unfit(on, options.threads) {
+                eprintln!("skipped: {}, {}: {why}", work.name(), name(on));
+                continue;
+            }
+            work.run(on, options.threads, options.pages, false)?;
+            let operations = work.run(on, options.threads, options.pages, true)?;
+            phase += 1;
+            let line = json!({
+                "phase": phase,
+                "workload": work.name(),
+                "unit": work.unit(),
+                "target": name(on),
+                "threads": options.threads,
+                "operations": operations,
+            });
+            println!("{line}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Threads that begin and end together without the kernel's help: waking and
+//! sleeping would write lines that all processors share, in the measured phase.
+//!
+//! Who writes what: each thread writes one word of a line of its own, which the first
+//! one reads; the first writes one word that all read, twice. So waiting costs each
+//! thread two transfers in a phase, whatever it does.
+
+use std::hint;
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
+use std::thread;
+
+use crate::sys;
+
+/// A line of its own, and the one that is fetched beside it.
+#[derive(Default)]
+#[repr(align(128))]
+struct Word(AtomicU32);
+
+impl Word {
+    fn set(&self, value: u32) {
+        // Release: pairs with the acquire of who waits for it.
+        self.0.store(value, Release);
+    }
+
+    fn wait(&self, value: u32, pause: impl Fn()) {
+        while self.0.load(Acquire) < value {
+            pause();
+        }
+    }
+}
+
+const READY: u32 = 1;
+const DONE: u32 = 2;
+const GO: u32 = 1;
+const LEAVE: u32 = 2;
+
+/// Has each of `count` threads `work`, pinned to a processor each. If it is marked, a
+/// phase is from when all are ready until all are done.
+pub(super) fn together(
+    count: u32,
+    is_marked: bool,
+    work: impl Fn(u32) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    let words: Vec<Word> = (0..count).map(|_| Word::default()).collect();
+    let command = Word::default();
+    let member = |number: u32| {
+        let own = &words[number as usize];
+        let pinned = sys::pin_to_nth_cpu(number as usize);
+        own.set(READY);
+        command.wait(GO, hint::spin_loop);
+        let outcome = pinned.and_then(|()| work(number));
+        own.set(DONE);
+        command.wait(LEAVE, hint::spin_loop);
+        outcome
+    };
+    thread::scope(|scope| {
+        let member = &member;
+        let others: Vec<_> = (1..count)
+            .map(|number| scope.spawn(move || member(number)))
+            .collect();
+        let pinned = sys::pin_to_nth_cpu(0);
+        // Yielding: a new thread begins on the processor of the one that has made it.
+        let ready = |word: &Word| word.wait(READY, thread::yield_now);
+        words[1..].iter().for_each(ready);
+        if is_marked {
+            sys::mark_begin();
+        }
+        command.set(GO);
+        let own = pinned.and_then(|()| work(0));
+        let done = |word: &Word| word.wait(DONE, hint::spin_loop);
+        words[1..].iter().for_each(done);
+        if is_marked {
+            sys::mark_end();
+        }
+        command.set(LEAVE);
+        let join = |thread: thread::ScopedJoinHandle<'_, io::Result<()>>| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("panic")))
+        };
+        let ends: Vec<_> = others.into_iter().map(join).collect();
+        ends.into_iter().fold(own, Result::and)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thread_works_once_and_an_error_is_passed_on() {
+        let counts: Vec<AtomicU32> = (0..3).map(|_| AtomicU32::new(0)).collect();
+        let outcome = together(3, true, |number| {
+            let before = counts[number as usize].fetch_add(1, Acquire);
+            assert_eq!(before, 0);
+            match number {
+                2 => Err(io::ErrorKind::OutOfMemory.into()),
+                _ => Ok(()),
+            }
+        });
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        assert!(counts.iter().all(|count| count.load(Acquire) == 1));
+    }
+}

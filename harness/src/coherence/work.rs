@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What is done in a phase: a fixed number of operations, so that two runs compare.
+
+use std::io;
+
+use clap::ValueEnum;
+
+use super::team::together;
+use crate::PAGE_SIZE;
+use crate::bench::goals::churn::{self, change_once};
+use crate::bench::goals::ebizzy;
+use crate::bench::memory::{Arena, On, Show};
+use crate::bench::{GIB, MIB};
+
+/// What a leaf of the page directory, or a page table, is for, in bytes.
+const LEAF: u64 = 2 * MIB;
+/// What is mapped and unmapped untouched, in bytes.
+const UNTOUCHED: u64 = 128 * MIB;
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Work {
+    /// Each thread first touches pages of its own 2 MiB of one region, in one window
+    Pft,
+    /// The same with a window for each thread
+    PftStriped,
+    /// Each thread maps 512 KiB, touches every page and unmaps it
+    Ebizzy,
+    /// Each thread maps and unmaps 128 MiB, untouched
+    Mmap1,
+    /// Each thread takes and gives back the range lock of a page where nothing is mapped
+    RangeLock,
+    /// Every other thread does as pft, the others change 64 KiB elsewhere
+    BesideChurn,
+}
+
+impl Work {
+    pub(super) fn all() -> Vec<Work> {
+        Work::value_variants().to_vec()
+    }
+
+    /// As it is typed.
+    pub(super) fn name(self) -> String {
+        let value = self.to_possible_value().expect("none is skipped");
+        value.get_name().to_owned()
+    }
+
+    /// What is counted.
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Work::Pft | Work::PftStriped | Work::BesideChurn => "fault",
+            Work::Ebizzy => "chunk",
+            Work::Mmap1 => "map+unmap",
+            Work::RangeLock => "unmap of nothing",
+        }
+    }
+
+    /// Why it makes no sense there.
+    pub(super) fn unfit(self, on: On, threads: u32) -> Option<&'static str> {
+        let is_space = matches!(on, On::Space(_));
+        match self {
+            Work::PftStriped if !is_space => Some("only a space has windows"),
+            Work::RangeLock if !is_space => Some("only a space has a range lock"),
+            Work::BesideChurn if threads < 2 => Some("it takes two threads"),
+            Work::Ebizzy | Work::BesideChurn | Work::Mmap1 if on == On::Memfd => {
+                Some("a memfd keeps its pages when it is unmapped")
+            }
+            _ => None,
+        }
+    }
+
+    /// Does it; returns the operations of all threads.
+    pub(super) fn run(self, on: On, threads: u32, pages: u64, is_marked: bool) -> io::Result<u64> {
+        let all = u64::from(threads);
+        match self {
+            Work::Pft => touch(on, threads, pages, Show::Whole, is_marked)?,
+            Work::PftStriped => {
+                let stripes = Show::Striped(LEAF as usize);
+                touch(on, threads, pages, stripes, is_marked)?;
+            }
+            Work::Ebizzy => {
+                let chunks = chunks(pages);
+                let arena = Arena::new(on, all * GIB, all * ebizzy::CHUNK / PAGE_SIZE)?;
+                together(threads, is_marked, |number| {
+                    let at = u64::from(number) * GIB;
+                    (0..chunks).try_for_each(|_| change_once(&arena, at, ebizzy::CHUNK))
+                })?;
+                return Ok(all * chunks);
+            }
+            Work::Mmap1 => {
+                let arena = Arena::new(on, all * GIB, 0)?;
+                together(threads, is_marked, |number| {
+                    let at = u64::from(number) * GIB;
+                    (0..pages).try_for_each(|_| arena.unmap(arena.map(at, UNTOUCHED)?))
+                })?;
+            }
+            Work::RangeLock => {
+                let arena = Arena::new(on, PAGE_SIZE, 0)?;
+                let space = arena.space().expect("others are unfit");
+                together(threads, is_marked, |number| {
+                    let at = u64::from(number) * LEAF;
+                    (0..pages).try_for_each(|_| space.unmap(at, PAGE_SIZE))
+                })?;
+            }
+            Work::BesideChurn => return beside_churn(on, threads, pages, is_marked),
+        }
+        Ok(all * pages)
+    }
+}
+
+/// Chunks of [`ebizzy`] that have about so many pages; at least four.
+fn chunks(pages: u64) -> u64 {
+    (pages * PAGE_SIZE / ebizzy::CHUNK).max(4)
+}
+
+fn touch(on: On, threads: u32, pages: u64, show: Show, is_marked: bool) -> io::Result<()> {
+    let length = u64::from(threads) * LEAF;
+    let arena = Arena::shown(on, length, u64::from(threads) * pages, show)?;
+    let piece = arena.map(0, length)?;
+    together(threads, is_marked, |number| {
+        piece.touch_part(u64::from(number) * LEAF, pages * PAGE_SIZE);
+        Ok(())
+    })?;
+    arena.unmap(piece)
+}
+
+/// Faults of every other thread; the rest change what is apart from that.
+fn beside_churn(on: On, threads: u32, pages: u64, is_marked: bool) -> io::Result<u64> {
+    let all = u64::from(threads);
+    let touched = all.div_ceil(2) * pages;
+    let arena = Arena::new(on, all * GIB, touched + all * churn::CHUNK / PAGE_SIZE)?;
+    let piece = arena.map(0, all * LEAF)?;
+    together(threads, is_marked, |number| {
+        let number = u64::from(number);
+        if number % 2 == 0 {
+            piece.touch_part(number * LEAF, pages * PAGE_SIZE);
+            return Ok(());
+        }
+        let (at, changes) = (number * GIB, pages * PAGE_SIZE / churn::CHUNK);
+        (0..changes.max(1)).try_for_each(|_| change_once(&arena, at, churn::CHUNK))
+    })?;
+    arena.unmap(piece)?;
+    Ok(touched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_fit_for_linux_runs_there() {
+        let mut ran = 0;
+        for work in Work::all() {
+            if work.unfit(On::Linux, 2).is_none() {
+                assert!(work.run(On::Linux, 2, 16, true).unwrap() >= 8, "{work:?}");
+                ran += 1;
+            }
+        }
+        assert_eq!(ran, 4);
+    }
+}

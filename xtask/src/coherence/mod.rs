@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Counting the cache lines that several processors write.
+
+pub(crate) mod join;
+pub(crate) mod symbols;
+pub(crate) mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::ctx::Ctx;
+use crate::harness::cargo;
+use crate::host::toolchain::Toolchain;
+use crate::step::Step;
+
+/// Builds the plugin; cargo knows whether there is anything to do.
+pub(crate) fn library(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
+    let target_dir = ctx.cached("coherence");
+    let mut cargo = cargo(ctx, tools);
+    cargo
+        .args(["build", "--release", "--package", "faultline-coherence"])
+        .args(["--features", "plugin", "--target-dir"])
+        .arg(&target_dir);
+    Step::new(ctx, "building the plugin", cargo).run()?;
+    let library = target_dir.join("release/libfaultline_coherence.so");
+    let found = library.metadata();
+    found.with_context(|| format!("the build of the plugin left no {}", library.display()))?;
+    Ok(library)
+}
