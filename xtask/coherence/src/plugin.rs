@@ -50,7 +50,9 @@ pub unsafe extern "C" fn qemu_plugin_install(
     argv: *const *const c_char,
 ) -> c_int {
     // SAFETY: By the contract of this function.
-    let (info, argv) = unsafe { (&*info, arguments(argc, argv)) };
+    let info = unsafe { &*info };
+    // SAFETY: As above.
+    let argv = unsafe { arguments(argc, argv) };
     match install(info, &argv) {
         Ok(()) => {
             // SAFETY: The callback has the type that QEMU expects and is never unloaded.

@@ -77,10 +77,12 @@ impl Table {
     /// Does something with a line while nobody else does. `line` must be in it.
     pub fn with<T>(&self, line: u64, work: impl FnOnce(&mut Entry) -> T) -> T {
         assert!(self.has(line), "line {line:#x} is beyond the table");
-        // SAFETY: The memory has room for `lines` slots and this one is of them; it is
-        // aligned to pages and lives as long as self. All zeroes are a valid slot: not
-        // locked, an entry of integers.
-        let slot = unsafe { &*self.memory.as_ptr().cast::<Slot>().add(line as usize) };
+        let slots = self.memory.as_ptr().cast::<Slot>();
+        // SAFETY: The memory has room for `lines` slots, and this one is of them.
+        let slot = unsafe { slots.add(line as usize) };
+        // SAFETY: It is aligned, as the memory is to pages, and lives as long as self. All
+        // zeroes are a valid slot: not locked, an entry of integers.
+        let slot = unsafe { &*slot };
         // Acquire: pairs with the release below, so the entry is as the last one left it.
         while slot
             .locked
