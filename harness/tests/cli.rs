@@ -102,7 +102,7 @@ fn the_kernels_memory_is_measured_without_a_device() {
     let dir = std::env::temp_dir().join(format!("faultline-cli-bench-{}", std::process::id()));
     let out = dir.to_str().expect("a temporary directory with a name");
     let words = "bench --workload empty,mmap1,small_alone --target memfd,anon --threads 1 \
-                 --seconds 0.02 --rounds 3 --seed 5 --json --out";
+                 --seconds 0.02 --rounds 4 --seed 5 --json --out";
     let words: Vec<_> = words.split_whitespace().chain([out]).collect();
     let output = faultline(&words);
     assert_eq!(output.status.code(), Some(0));
@@ -114,9 +114,9 @@ fn the_kernels_memory_is_measured_without_a_device() {
         .map(|line| serde_json::from_str(line).expect("a record"))
         .collect();
     assert_eq!(records[0]["seed"], 5);
-    // In three rounds two workloads on two targets, and one on the first alone.
+    // In four rounds two workloads on two targets, and one on the first alone.
     let samples = records.iter().filter(|r| r["record"] == "sample").count();
-    assert_eq!(samples, 3 * (2 * 2 + 1), "{text}");
+    assert_eq!(samples, 4 * (2 * 2 + 1), "{text}");
     assert_eq!(records.last().map(|r| &r["record"]), Some(&"end".into()));
     assert!(dir.join("run.csv").exists());
     assert!(dir.join("histograms/small_alone.anon.1.hgrm").exists());
