@@ -175,3 +175,20 @@ pub struct End {
     /// Cells that could not be measured: workload, target, threads, and why.
     pub skipped: Vec<(String, String, u32, String)>,
 }
+
+impl End {
+    /// Why cells were skipped: each reason once, with its workload and the targets.
+    pub fn reasons(&self) -> Vec<(&str, &str, Vec<&str>)> {
+        let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+        for (workload, target, _, why) in &self.skipped {
+            let same =
+                |(of, reason, _): &&mut (&str, &str, Vec<&str>)| of == workload && reason == why;
+            match reasons.iter_mut().find(same) {
+                Some((_, _, targets)) if targets.contains(&target.as_str()) => {}
+                Some((_, _, targets)) => targets.push(target),
+                None => reasons.push((workload, why, vec![target])),
+            }
+        }
+        reasons
+    }
+}

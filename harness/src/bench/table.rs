@@ -195,17 +195,7 @@ fn foot(run: &Run, records: &[Record]) -> String {
 
 fn end_text(end: &End) -> String {
     let mut text = String::new();
-    // Each reason once, with all that it is the reason for.
-    let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
-    for (workload, target, _, why) in &end.skipped {
-        let same = |(of, reason, _): &&mut (&str, &str, Vec<&str>)| of == workload && reason == why;
-        match reasons.iter_mut().find(same) {
-            Some((_, _, targets)) if targets.contains(&target.as_str()) => {}
-            Some((_, _, targets)) => targets.push(target),
-            None => reasons.push((workload, why, vec![target])),
-        }
-    }
-    for (workload, why, targets) in reasons {
+    for (workload, why, targets) in end.reasons() {
         let _ = writeln!(text, "skipped: {workload} on {}: {why}", targets.join(", "));
     }
     let _ = writeln!(text, "It took {:.0} s.", end.seconds);

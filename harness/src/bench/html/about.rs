@@ -37,17 +37,22 @@ pub(super) fn warnings(page: &Page<'_>) -> Markup {
                 strong { "This run broke off." }
                 " It has no end, so later rounds, or whole workloads, may be missing."
             },
-            Some(end) if !end.skipped.is_empty() => div class="note" {
-                p { "Not measured:" }
-                ul {
-                    @for (workload, target, threads, why) in &end.skipped {
-                        li {
-                            strong { (workload) } " on " (target) ", " (number::threads(*threads)) ": " (why)
-                        }
-                    }
-                }
-            },
             Some(_) => {}
+        }
+    }
+}
+
+/// What was not measured, and why.
+fn skipped(page: &Page<'_>) -> Markup {
+    let reasons = page.data.end.map(|end| end.reasons()).unwrap_or_default();
+    html! {
+        @if !reasons.is_empty() {
+            h3 { "Not measured" }
+            dl class="facts" {
+                @for (workload, why, targets) in reasons {
+                    dt { (workload) } dd { "on " (targets.join(", ")) ": " (why) }
+                }
+            }
         }
     }
 }
@@ -58,6 +63,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
         dl class="facts" {
             @for (name, value) in facts(page) { dt { (name) } dd { (value) } }
         }
+        (skipped(page))
         h3 { "Workloads" }
         dl class="facts" {
             @for workload in &page.data.run.workloads { (described(workload)) }
