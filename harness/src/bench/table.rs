@@ -26,7 +26,10 @@ pub(super) fn text(records: &[Record]) -> String {
     let mut text = head(run);
     for workload in &run.workloads {
         let of_it = |cell: &&Cell<'_>| cell.work().0 == workload.name;
-        let of_it: Vec<_> = cells.iter().filter(of_it).collect();
+        let mut of_it: Vec<_> = cells.iter().filter(of_it).collect();
+        // Turns are taken in random order.
+        let place = |cell: &&Cell<'_>| run.targets.iter().position(|t| t.name == cell.work().1);
+        of_it.sort_by_key(|cell| (cell.threads(), place(cell)));
         if !of_it.is_empty() {
             text += &block(workload, &of_it);
         }
