@@ -115,13 +115,13 @@ impl WindowOptions {
                 let place = window.ptr().wrapping_add(at);
                 let length = stripe.min(length - at);
                 let from = from + at as libc::off_t;
+                // If this fails, the part is still there: the limits of mappings and
+                // of address space come before it is cut out. But where memory for the
+                // kernel's own structures runs out behind that, or the device refuses
+                // (it took the whole), there is a gap, which is unmapped with the
+                // window: until then another thread's mapping may go there, and be lost.
                 // SAFETY: What is replaced is a part of the window, which nobody
-                // has seen yet. If this fails, the part is still there: the limits
-                // of mappings and of address space come before it is cut out. But
-                // where memory for the kernel's own structures runs out behind that,
-                // or the device refuses (it took the whole), there is a gap, which
-                // is unmapped with the window: until then another thread's mapping
-                // may go there, and be lost.
+                // has seen yet.
                 unsafe { map(place, fd, from, length, libc::MAP_FIXED) }?;
             }
         }
