@@ -8,6 +8,7 @@
 
 use std::hint;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
 use std::thread;
 
@@ -36,6 +37,14 @@ const DONE: u32 = 2;
 const GO: u32 = 1;
 const LEAVE: u32 = 2;
 
+/// Keeps this thread on the processor of this number. Threads inherit what their maker may
+/// use, which is one processor from the first phase on: so it is looked up once.
+fn pin(number: u32) -> io::Result<()> {
+    static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
+    let cpus = CPUS.get_or_init(sys::allowed_cpus);
+    sys::pin_to(cpus[number as usize % cpus.len()])
+}
+
 /// Has each of `count` threads `work`, pinned to a processor each. If it is marked, a
 /// phase is from when all are ready until all are done.
 pub(super) fn together(
@@ -47,7 +56,7 @@ pub(super) fn together(
     let command = Word::default();
     let member = |number: u32| {
         let own = &words[number as usize];
-        let pinned = sys::pin_to_nth_cpu(number as usize);
+        let pinned = pin(number);
         own.set(READY);
         command.wait(GO, hint::spin_loop);
         let outcome = pinned.and_then(|()| work(number));
@@ -60,7 +69,7 @@ pub(super) fn together(
         let others: Vec<_> = (1..count)
             .map(|number| scope.spawn(move || member(number)))
             .collect();
-        let pinned = sys::pin_to_nth_cpu(0);
+        let pinned = pin(0);
         // Yielding: a new thread begins on the processor of the one that has made it.
         let ready = |word: &Word| word.wait(READY, thread::yield_now);
         words[1..].iter().for_each(ready);
