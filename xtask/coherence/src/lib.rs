@@ -2,7 +2,7 @@
 //! A plugin of QEMU's emulator that counts the cache lines which several virtual
 //! processors write: what limits a program on more cores than a machine has.
 //!
-//! * [`line`]: the protocol that one line follows.
+//! * [`line`](mod@line): the protocol that one line follows.
 //! * [`table`], [`shared`]: all lines of the guest's memory, and what is kept of those
 //!   that are shared.
 //! * [`context`]: what is an interrupt's work.
