@@ -370,36 +370,30 @@ mod tests {
 
     #[test]
     fn threads_work_until_the_time_is_over() {
-        let mut has_begun = false;
-        let time = Duration::from_millis(20);
-        let threads = for_a_time(
-            time,
-            0,
-            2,
-            Ok,
-            || {
+        // On a busy machine a thread may get no processor in so short a time.
+        let is_timed = |n: u32| {
+            let time = Duration::from_millis(20) * (1 << n);
+            let mut has_begun = false;
+            let begin = || {
                 has_begun = true;
                 Ok(())
-            },
-            |number, state, go| {
+            };
+            let threads = for_a_time(time, 0, 2, Ok, begin, |number, state, go| {
                 assert_eq!(number, *state);
                 let mut count = 0_u64;
                 while go.on() {
                     count += 1;
                 }
                 // What comes behind the end is not in the time.
-                thread::sleep(Duration::from_millis(300));
+                thread::sleep(time * 10);
                 Ok(count)
-            },
-        )
-        .unwrap();
-        assert!(has_begun && threads.len() == 2);
-        assert!(threads.iter().all(|thread| thread.done > 0), "{threads:?}");
-        let took = span(&threads);
-        assert!(
-            took >= time && took < Duration::from_millis(300),
-            "{took:?}"
-        );
+            });
+            let threads = threads.unwrap();
+            assert!(has_begun && threads.len() == 2);
+            let took = span(&threads);
+            threads.iter().all(|thread| thread.done > 0) && took >= time && took < time * 10
+        };
+        assert!((0..6).any(is_timed));
     }
 
     #[test]

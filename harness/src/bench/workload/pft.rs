@@ -176,21 +176,22 @@ mod tests {
 
     #[test]
     fn each_thread_touches_its_part_and_nothing_else_is_timed() {
-        let turn = Turn {
-            on: Subject::Anon,
-            dir: Path::new("/tmp"),
-            threads: 3,
-            time: Duration::from_millis(50),
-            sizes: Sizes::QUICK,
-            seed: 1,
-            drag: 0,
+        // On a busy machine a thread may get no processor in so short a time.
+        let each_has_touched = |n| {
+            let turn = Turn {
+                on: Subject::Anon,
+                dir: Path::new("/tmp"),
+                threads: 3,
+                time: Duration::from_millis(50_u64 << n),
+                sizes: Sizes::QUICK,
+                seed: 1,
+                drag: 0,
+            };
+            let outcome = pft(&turn, Show::Whole).unwrap();
+            assert_eq!(outcome.per_thread.len(), 3);
+            assert!(outcome.time > Duration::ZERO);
+            outcome.per_thread.iter().all(|&pages| pages > 0)
         };
-        let outcome = pft(&turn, Show::Whole).unwrap();
-        assert_eq!(outcome.per_thread.len(), 3);
-        assert!(
-            outcome.per_thread.iter().all(|&pages| pages > 0),
-            "{outcome:?}"
-        );
-        assert!(outcome.time > Duration::ZERO);
+        assert!((0..8).any(each_has_touched));
     }
 }
