@@ -39,6 +39,16 @@ finish() {
 	poweroff -f
 }
 
+# An emulated machine boots on one processor: see xtask/src/vm/qemu.rs.
+for cpu in /sys/devices/system/cpu/cpu*/online; do
+	read -r online <"$cpu"
+	[ "$online" = 1 ] && continue
+	if ! echo 1 >"$cpu"; then
+		tell load-failed "$cpu: the processor does not start"
+		finish
+	fi
+done
+
 # TASK (probe, run, shell), MODULE, PARAMS, KMEMLEAK, BRING, ROWS, COLS
 . /job/env
 tell booted

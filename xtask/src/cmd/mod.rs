@@ -147,12 +147,6 @@ pub(crate) fn report(outcome: &Outcome) -> u8 {
     for reason in &verdict.reasons {
         say!("FAILED: {reason}");
     }
-    if verdict.code != exit::PASS && outcome.progress.booted.is_none() {
-        let tail = step::tail(&outcome.dir.qemu_log(), 10);
-        if !tail.is_empty() {
-            say!("QEMU said:\n{tail}");
-        }
-    }
     say!("console and results: {}", outcome.dir.path().display());
     verdict.code
 }

@@ -129,7 +129,7 @@ fn in_guest(suite: &mut Suite<'_>, stage: &Stage) -> Result<Option<Outcome>> {
     let argv = argv.into_iter().map(OsString::from).collect();
     let outcome = boot(suite.ctx, &built, stage, argv, |spec| {
         spec.params = policy.iter().map(|p| format!("policy={p}")).collect();
-        spec.run_limit = Some(Duration::from_secs(900));
+        spec.run_limit = Some(Duration::from_secs(1800));
     })?;
     let results = ktap::parse(&fsx::read(&outcome.dir.output())?);
     for name in names {

@@ -12,7 +12,10 @@ use super::qemu::Accel;
 use super::rundir::RunDir;
 use crate::exit;
 use crate::kernel::Record;
-use crate::step::seconds;
+use crate::step::{seconds, tail};
+
+/// Lines of each log that are repeated when a guest did not do its job.
+const LAST_WORDS: usize = 5;
 
 /// How the VM came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,11 +73,29 @@ impl Outcome {
             reasons.push(format!("kmemleak found leaks: {first}"));
         }
         reasons.extend(self.missing_files());
+        if !self.progress.done {
+            reasons.extend(self.last_words());
+        }
         let code = match code {
             exit::PASS if !reasons.is_empty() => exit::FAIL,
             code => code,
         };
         Verdict { code, reasons }
+    }
+
+    /// The end of what QEMU and the guest's kernel said: where there is nothing but a
+    /// report of tests, it is all that is left of a guest that got stuck.
+    fn last_words(&self) -> Vec<String> {
+        let logs = [
+            ("QEMU", self.dir.qemu_log()),
+            ("the guest's kernel", self.dir.console()),
+        ];
+        let mut words = Vec::new();
+        for (who, log) in logs {
+            let text = tail(&log, LAST_WORDS);
+            words.extend(text.lines().map(|line| format!("{who} said: {line}")));
+        }
+        words
     }
 
     /// What is wrong with the files that were to come back.
@@ -223,6 +244,23 @@ mod tests {
         let mut early = outcome(End::Exited(Some(1)), None);
         early.progress = Progress::default();
         assert_eq!(early.verdict().code, exit::UNAVAILABLE);
+    }
+
+    #[test]
+    fn a_guest_that_got_stuck_is_heard_once_more() {
+        let logs = std::env::temp_dir().join(format!("outcome-{}", std::process::id()));
+        std::fs::create_dir(&logs).unwrap();
+        let mut stuck = outcome(End::BootLimit(Duration::from_secs(5)), None);
+        stuck.dir = RunDir::at(logs.clone());
+        std::fs::write(stuck.dir.console(), "[ 1.0] first\n\n[ 2.0] pci\n").unwrap();
+        let reasons = stuck.verdict().reasons;
+        assert_eq!(
+            reasons.last().unwrap(),
+            "the guest's kernel said: [ 2.0] pci"
+        );
+        stuck.progress.done = true;
+        assert_eq!(stuck.verdict().reasons.len(), 1);
+        std::fs::remove_dir_all(&logs).unwrap();
     }
 
     #[test]
