@@ -8,6 +8,7 @@
 //! * [`context`]: what is an interrupt's work.
 //! * [`phase`]: the part of a run that is measured, between two [`insn::Marker`]s.
 //! * [`report`]: the records it leaves.
+//! * [`measured`]: these, joined with what the guest says it did.
 //! * [`options`]: its arguments.
 //!
 //! What is counted, and what not: loads and stores of instructions, by physical line
@@ -23,6 +24,7 @@ mod abi;
 pub mod context;
 pub mod insn;
 pub mod line;
+pub mod measured;
 pub mod options;
 pub mod phase;
 #[cfg(feature = "plugin")]
