@@ -262,3 +262,9 @@ pub fn mark_end() {
     // SAFETY: As above, `nopl 0x464c0002(%rax,%rax,1)`.
     unsafe { asm!(".byte 0x0f, 0x1f, 0x84, 0x00, 0x02, 0x00, 0x4c, 0x46") }
 }
+
+/// Says to it that this processor waits for others.
+pub fn mark_wait() {
+    // SAFETY: As above, `nopl 0x464c0003(%rax,%rax,1)`.
+    unsafe { asm!(".byte 0x0f, 0x1f, 0x84, 0x00, 0x03, 0x00, 0x4c, 0x46") }
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Building the harness: one static binary, for the guest and for the host.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
 use crate::host::toolchain::Toolchain;
-use crate::step::Step;
+use crate::step::{Step, die_with_parent, show};
 
 /// What userspace is built for.
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -24,6 +25,21 @@ pub(crate) fn get(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
         &["--bin", "faultline"],
         "faultline",
     )
+}
+
+/// Runs a command of `faultline` here that needs no module; returns its status.
+pub(crate) fn on_the_host(ctx: &Ctx, command: &[&str], args: &[OsString]) -> Result<u8> {
+    let program = {
+        let _lock = ctx.lock()?;
+        get(ctx, &Toolchain::find(ctx)?)?
+    };
+    let mut faultline = Command::new(program);
+    faultline.args(command).args(args);
+    let status = die_with_parent(&mut faultline)
+        .status()
+        .with_context(|| format!("starting `{}`", show(&faultline)))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.with_context(|| format!("`{}`: {status}", show(&faultline)))
 }
 
 /// Builds an example of the client library, of that library alone.

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use self::team::Phase;
 use self::work::Work;
 use crate::bench::memory::{self, On};
 use crate::{EXIT_PASS, Policy, stress, sys};
@@ -96,8 +97,11 @@ fn phases(options: &Coherence) -> io::Result<()> {
                 eprintln!("skipped: {}, {}: {why}", work.name(), name(on));
                 continue;
             }
-            work.run(on, options.threads, options.pages, false)?;
-            let operations = work.run(on, options.threads, options.pages, true)?;
+            work.run(on, options.threads, options.pages, None)?;
+            let mut measured = Phase::default();
+            let operations = work.run(on, options.threads, options.pages, Some(&mut measured))?;
+            let objects = measured.objects.lines().map(serde_json::from_str);
+            let objects: Vec<serde_json::Value> = objects.collect::<Result<_, _>>()?;
             phase += 1;
             let line = json!({
                 "phase": phase,
@@ -106,6 +110,7 @@ fn phases(options: &Coherence) -> io::Result<()> {
                 "target": name(on),
                 "threads": options.threads,
                 "operations": operations,
+                "objects": objects,
             });
             println!("{line}");
         }

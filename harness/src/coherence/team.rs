@@ -4,8 +4,10 @@
 //!
 //! Who writes what: each thread writes one word of a line of its own, which the first
 //! one reads; the first writes one word that all read, twice. So waiting costs each
-//! thread two transfers in a phase, whatever it does.
+//! thread two transfers in a phase, whatever it does. Under emulation who waits leaves
+//! the host's processors to the others.
 
+use std::fs;
 use std::hint;
 use std::io;
 use std::sync::OnceLock;
@@ -25,9 +27,10 @@ impl Word {
         self.0.store(value, Release);
     }
 
-    fn wait(&self, value: u32, pause: impl Fn()) {
+    fn wait(&self, value: u32) {
         while self.0.load(Acquire) < value {
-            pause();
+            sys::mark_wait();
+            hint::spin_loop();
         }
     }
 }
@@ -45,11 +48,28 @@ fn pin(number: u32) -> io::Result<()> {
     sys::pin_to(cpus[number as usize % cpus.len()])
 }
 
-/// Has each of `count` threads `work`, pinned to a processor each. If it is marked, a
-/// phase is from when all are ready until all are done.
+/// Where the module tells where its objects are.
+const OBJECTS: &str = "/sys/kernel/debug/faultline/objects";
+
+/// A measured phase.
+#[derive(Debug, Default)]
+pub(super) struct Phase {
+    /// The module's objects when it ended, as it tells them; none without the module.
+    pub(super) objects: String,
+}
+
+impl Phase {
+    fn end(&mut self) {
+        sys::mark_end();
+        self.objects = fs::read_to_string(OBJECTS).unwrap_or_default();
+    }
+}
+
+/// Has each of `count` threads `work`, pinned to a processor each. If there is a `phase`,
+/// it is from when all are ready until all are done.
 pub(super) fn together(
     count: u32,
-    is_marked: bool,
+    phase: Option<&mut Phase>,
     work: impl Fn(u32) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
     let words: Vec<Word> = (0..count).map(|_| Word::default()).collect();
@@ -58,10 +78,10 @@ pub(super) fn together(
         let own = &words[number as usize];
         let pinned = pin(number);
         own.set(READY);
-        command.wait(GO, hint::spin_loop);
+        command.wait(GO);
         let outcome = pinned.and_then(|()| work(number));
         own.set(DONE);
-        command.wait(LEAVE, hint::spin_loop);
+        command.wait(LEAVE);
         outcome
     };
     thread::scope(|scope| {
@@ -70,18 +90,20 @@ pub(super) fn together(
             .map(|number| scope.spawn(move || member(number)))
             .collect();
         let pinned = pin(0);
-        // Yielding: a new thread begins on the processor of the one that has made it.
-        let ready = |word: &Word| word.wait(READY, thread::yield_now);
-        words[1..].iter().for_each(ready);
-        if is_marked {
+        for word in &words[1..] {
+            while word.0.load(Acquire) < READY {
+                // A new thread begins on the processor of the one that has made it.
+                thread::yield_now();
+            }
+        }
+        if phase.is_some() {
             sys::mark_begin();
         }
         command.set(GO);
         let own = pinned.and_then(|()| work(0));
-        let done = |word: &Word| word.wait(DONE, hint::spin_loop);
-        words[1..].iter().for_each(done);
-        if is_marked {
-            sys::mark_end();
+        words[1..].iter().for_each(|word| word.wait(DONE));
+        if let Some(phase) = phase {
+            phase.end();
         }
         command.set(LEAVE);
         let join = |thread: thread::ScopedJoinHandle<'_, io::Result<()>>| {
@@ -101,7 +123,7 @@ mod tests {
     #[test]
     fn each_thread_works_once_and_an_error_is_passed_on() {
         let counts: Vec<AtomicU32> = (0..3).map(|_| AtomicU32::new(0)).collect();
-        let outcome = together(3, true, |number| {
+        let outcome = together(3, Some(&mut Phase::default()), |number| {
             let before = counts[number as usize].fetch_add(1, Acquire);
             assert_eq!(before, 0);
             match number {

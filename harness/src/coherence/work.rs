@@ -5,7 +5,7 @@ use std::io;
 
 use clap::ValueEnum;
 
-use super::team::together;
+use super::team::{Phase, together};
 use crate::PAGE_SIZE;
 use crate::bench::goals::churn::{self, change_once};
 use crate::bench::goals::ebizzy;
@@ -71,18 +71,24 @@ impl Work {
     }
 
     /// Does it; returns the operations of all threads.
-    pub(super) fn run(self, on: On, threads: u32, pages: u64, is_marked: bool) -> io::Result<u64> {
+    pub(super) fn run(
+        self,
+        on: On,
+        threads: u32,
+        pages: u64,
+        phase: Option<&mut Phase>,
+    ) -> io::Result<u64> {
         let all = u64::from(threads);
         match self {
-            Work::Pft => touch(on, threads, pages, Show::Whole, is_marked)?,
+            Work::Pft => touch(on, threads, pages, Show::Whole, phase)?,
             Work::PftStriped => {
                 let stripes = Show::Striped(LEAF as usize);
-                touch(on, threads, pages, stripes, is_marked)?;
+                touch(on, threads, pages, stripes, phase)?;
             }
             Work::Ebizzy => {
                 let chunks = chunks(pages);
                 let arena = Arena::new(on, all * GIB, all * ebizzy::CHUNK / PAGE_SIZE)?;
-                together(threads, is_marked, |number| {
+                together(threads, phase, |number| {
                     let at = u64::from(number) * GIB;
                     (0..chunks).try_for_each(|_| change_once(&arena, at, ebizzy::CHUNK))
                 })?;
@@ -90,7 +96,7 @@ impl Work {
             }
             Work::Mmap1 => {
                 let arena = Arena::new(on, all * GIB, 0)?;
-                together(threads, is_marked, |number| {
+                together(threads, phase, |number| {
                     let at = u64::from(number) * GIB;
                     (0..pages).try_for_each(|_| arena.unmap(arena.map(at, UNTOUCHED)?))
                 })?;
@@ -98,12 +104,12 @@ impl Work {
             Work::RangeLock => {
                 let arena = Arena::new(on, PAGE_SIZE, 0)?;
                 let space = arena.space().expect("others are unfit");
-                together(threads, is_marked, |number| {
+                together(threads, phase, |number| {
                     let at = u64::from(number) * LEAF;
                     (0..pages).try_for_each(|_| space.unmap(at, PAGE_SIZE))
                 })?;
             }
-            Work::BesideChurn => return beside_churn(on, threads, pages, is_marked),
+            Work::BesideChurn => return beside_churn(on, threads, pages, phase),
         }
         Ok(all * pages)
     }
@@ -114,11 +120,17 @@ fn chunks(pages: u64) -> u64 {
     (pages * PAGE_SIZE / ebizzy::CHUNK).max(4)
 }
 
-fn touch(on: On, threads: u32, pages: u64, show: Show, is_marked: bool) -> io::Result<()> {
+fn touch(
+    on: On,
+    threads: u32,
+    pages: u64,
+    show: Show,
+    phase: Option<&mut Phase>,
+) -> io::Result<()> {
     let length = u64::from(threads) * LEAF;
     let arena = Arena::shown(on, length, u64::from(threads) * pages, show)?;
     let piece = arena.map(0, length)?;
-    together(threads, is_marked, |number| {
+    together(threads, phase, |number| {
         piece.touch_part(u64::from(number) * LEAF, pages * PAGE_SIZE);
         Ok(())
     })?;
@@ -126,12 +138,12 @@ fn touch(on: On, threads: u32, pages: u64, show: Show, is_marked: bool) -> io::R
 }
 
 /// Faults of every other thread; the rest change what is apart from that.
-fn beside_churn(on: On, threads: u32, pages: u64, is_marked: bool) -> io::Result<u64> {
+fn beside_churn(on: On, threads: u32, pages: u64, phase: Option<&mut Phase>) -> io::Result<u64> {
     let all = u64::from(threads);
     let touched = all.div_ceil(2) * pages;
     let arena = Arena::new(on, all * GIB, touched + all * churn::CHUNK / PAGE_SIZE)?;
     let piece = arena.map(0, all * LEAF)?;
-    together(threads, is_marked, |number| {
+    together(threads, phase, |number| {
         let number = u64::from(number);
         if number % 2 == 0 {
             piece.touch_part(number * LEAF, pages * PAGE_SIZE);
@@ -153,7 +165,12 @@ mod tests {
         let mut ran = 0;
         for work in Work::all() {
             if work.unfit(On::Linux, 2).is_none() {
-                assert!(work.run(On::Linux, 2, 16, true).unwrap() >= 8, "{work:?}");
+                assert!(
+                    work.run(On::Linux, 2, 16, Some(&mut Phase::default()))
+                        .unwrap()
+                        >= 8,
+                    "{work:?}"
+                );
                 ran += 1;
             }
         }

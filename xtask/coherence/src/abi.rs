@@ -2,13 +2,14 @@
 //! What is used of QEMU's plugin interface, declared by hand: no header is packaged.
 //!
 //! Source: include/qemu/qemu-plugin.h. Version 3 (QEMU 9.1) is where
-//! `qemu_plugin_insn_data` began to copy; nothing used here has changed since. QEMU
-//! refuses to load a plugin whose `qemu_plugin_version` it does not support.
+//! `qemu_plugin_insn_data` began to copy, version 4 (QEMU 9.2) where memory can be read;
+//! nothing used here has changed since. QEMU refuses to load a plugin whose
+//! `qemu_plugin_version` it does not support.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 /// Version of the interface that this is written for.
-pub(crate) const API_VERSION: c_int = 3;
+pub(crate) const API_VERSION: c_int = 4;
 
 /// `qemu_plugin_id_t`
 pub(crate) type Id = u64;
@@ -33,6 +34,13 @@ pub(crate) struct HwAddr {
     _opaque: [u8; 0],
 }
 
+/// `GByteArray` of GLib, which is part of QEMU's interface.
+#[repr(C)]
+pub(crate) struct ByteArray {
+    pub(crate) data: *mut u8,
+    pub(crate) len: c_uint,
+}
+
 /// `struct qemu_info_t`
 #[repr(C)]
 pub struct Info {
@@ -53,7 +61,7 @@ pub(crate) type TbTransCb = extern "C" fn(Id, *mut Tb);
 pub(crate) type ExecCb = extern "C" fn(c_uint, *mut c_void);
 pub(crate) type MemCb = extern "C" fn(c_uint, MemInfo, u64, *mut c_void);
 
-// QEMU itself has them: they are bound when it loads the plugin.
+// QEMU itself has them, or GLib, which it is linked with: they are bound when it loads the plugin.
 unsafe extern "C" {
     pub(crate) fn qemu_plugin_register_vcpu_tb_trans_cb(id: Id, cb: TbTransCb);
     pub(crate) fn qemu_plugin_tb_n_insns(tb: *const Tb) -> usize;
@@ -78,4 +86,11 @@ unsafe extern "C" {
     pub(crate) fn qemu_plugin_get_hwaddr(info: MemInfo, address: u64) -> *mut HwAddr;
     pub(crate) fn qemu_plugin_hwaddr_is_io(at: *const HwAddr) -> bool;
     pub(crate) fn qemu_plugin_hwaddr_phys_addr(at: *const HwAddr) -> u64;
+    pub(crate) fn qemu_plugin_read_memory_vaddr(
+        address: u64,
+        to: *mut ByteArray,
+        len: usize,
+    ) -> bool;
+    pub(crate) fn g_byte_array_new() -> *mut ByteArray;
+    pub(crate) fn g_byte_array_unref(array: *mut ByteArray);
 }

@@ -14,6 +14,8 @@ pub enum Marker {
     Begin,
     /// Displacement 0x464c0002: it has ended.
     End,
+    /// Displacement 0x464c0003: this processor waits for others.
+    Wait,
 }
 
 /// The marker that an instruction is.
@@ -22,6 +24,7 @@ pub fn marker(bytes: &[u8]) -> Option<Marker> {
     match rest {
         [1, 0, magic @ ..] if magic == MAGIC => Some(Marker::Begin),
         [2, 0, magic @ ..] if magic == MAGIC => Some(Marker::End),
+        [3, 0, magic @ ..] if magic == MAGIC => Some(Marker::Wait),
         _ => None,
     }
 }
@@ -52,7 +55,8 @@ mod tests {
             |low, magic: [u8; 2]| marker(&[0x0f, 0x1f, 0x84, 0x00, low, 0x00, magic[0], magic[1]]);
         assert_eq!(marker(1, MAGIC), Some(Marker::Begin));
         assert_eq!(marker(2, MAGIC), Some(Marker::End));
-        assert_eq!(marker(3, MAGIC), None);
+        assert_eq!(marker(3, MAGIC), Some(Marker::Wait));
+        assert_eq!(marker(4, MAGIC), None);
         assert_eq!(marker(0, [0, 0]), None);
     }
 

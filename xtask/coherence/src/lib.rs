@@ -6,6 +6,7 @@
 //! * [`table`], [`shared`]: all lines of the guest's memory, and what is kept of those
 //!   that are shared.
 //! * [`context`]: what is an interrupt's work.
+//! * [`guest`]: what a line belongs to.
 //! * [`phase`]: the part of a run that is measured, between two [`insn::Marker`]s.
 //! * [`report`]: the records it leaves.
 //! * [`measured`]: these, joined with what the guest says it did.
@@ -22,6 +23,7 @@
 #[cfg(feature = "plugin")]
 mod abi;
 pub mod context;
+pub mod guest;
 pub mod insn;
 pub mod line;
 pub mod measured;

@@ -55,6 +55,9 @@ pub struct Measured {
     pub module: Share,
     /// The shared lines with most writes, ten at most, the most written first.
     pub hottest: Vec<Hot>,
+    /// Of the shared lines those with a share of the module, ten at most.
+    #[serde(default)]
+    pub of_module: Vec<Hot>,
 }
 
 /// The module's share of what is shared.

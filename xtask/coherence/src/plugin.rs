@@ -7,9 +7,12 @@ use std::io::{BufWriter, Write};
 use std::slice;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use crate::abi::{self, Id, Info, MemInfo, Tb};
 use crate::context::{Entries, Step};
+use crate::guest::{Guest, Memory, Variables};
 use crate::insn::{self, Marker};
 use crate::line::{Kind, MAX_CPUS};
 use crate::options::Options;
@@ -24,8 +27,13 @@ const ATOMIC: u64 = 1 << 62;
 /// Bits above those of an address.
 const UNUSED: u32 = 7;
 
+/// How long a processor that waits leaves the host to others at a time.
+const WAIT: Duration = Duration::from_micros(200);
+
 struct State {
     entries: Entries,
+    variables: Variables,
+    vcpus: u32,
     phases: Phases,
     out: Mutex<BufWriter<File>>,
 }
@@ -97,14 +105,14 @@ fn install(info: &Info, argv: &[String]) -> Result<(), String> {
     let phases = Phases::new(options.memory)
         .map_err(|error| format!("a table for {} bytes: {error}", options.memory))?;
     let map = options.map.display();
-    let entries = fs::read_to_string(&options.map)
-        .map_err(|error| error.to_string())
-        .and_then(|text| Entries::parse(&text))
-        .map_err(|error| format!("{map}: {error}"))?;
+    let map_text = fs::read_to_string(&options.map).map_err(|error| format!("{map}: {error}"))?;
+    let entries = Entries::parse(&map_text).map_err(|error| format!("{map}: {error}"))?;
     let file = File::create(&options.out)
         .map_err(|error| format!("{}: {error}", options.out.display()))?;
     let state = State {
         entries,
+        variables: Variables::parse(&map_text),
+        vcpus,
         phases,
         out: Mutex::new(BufWriter::new(file)),
     };
@@ -150,6 +158,7 @@ extern "C" fn translated(_: Id, tb: *mut Tb) {
             let call = match marker {
                 Marker::Begin => begins,
                 Marker::End => ends,
+                Marker::Wait => waits,
             };
             let none = std::ptr::null_mut();
             // SAFETY: As above; the callback has the type that QEMU expects.
@@ -223,7 +232,40 @@ extern "C" fn ends(_: c_uint, _: *mut c_void) {
     let Some(state) = STATE.get() else { return };
     if let Some(collected) = state.phases.end() {
         let beyond = state.phases.beyond.swap(0, Relaxed);
-        state.write(&records(&collected, beyond));
+        let guest = Guest::new(&OfThisVcpu, &state.variables, state.vcpus);
+        let look = |physical, address| {
+            let what = guest.as_ref().map(|guest| guest.what(physical, address));
+            what.unwrap_or_default()
+        };
+        state.write(&records(&collected, beyond, look));
+    }
+}
+
+/// Who waits has nothing to do, and the others may need the host's processors. Interrupts
+/// still come, in between.
+extern "C" fn waits(_: c_uint, _: *mut c_void) {
+    thread::sleep(WAIT);
+}
+
+/// The guest's memory as the vCPU sees it that calls.
+struct OfThisVcpu;
+
+impl Memory for OfThisVcpu {
+    fn read(&self, address: u64, to: &mut [u8]) -> bool {
+        // SAFETY: It has no requirements.
+        let array = unsafe { abi::g_byte_array_new() };
+        // SAFETY: The array was just made; a vCPU calls this.
+        let read = unsafe { abi::qemu_plugin_read_memory_vaddr(address, array, to.len()) };
+        // SAFETY: It was made above and not freed yet.
+        let bytes = unsafe { &*array };
+        let is_whole = read && bytes.len as usize == to.len();
+        if is_whole {
+            // SAFETY: It has as many bytes as it says.
+            to.copy_from_slice(unsafe { slice::from_raw_parts(bytes.data, to.len()) });
+        }
+        // SAFETY: Not used behind this.
+        unsafe { abi::g_byte_array_unref(array) };
+        is_whole
     }
 }
 

@@ -4,13 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::guest::What;
 use crate::line::{LINE, Line};
+use crate::measured::Owner;
 use crate::phase::Collected;
 use crate::shared::Shared;
 use crate::table::Site;
 
 /// Version of these records.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,12 +80,22 @@ pub struct SharedLine {
     /// Bytes, as a set, that several processors accessed and one of them wrote; none of
     /// them if it is shared falsely.
     pub common: u64,
+    /// What it belongs to, as the kernel's structures say; only of the most written.
+    #[serde(default)]
+    pub owner: Owner,
+    /// If each processor has one of it: where the kernel's image has the variable.
+    #[serde(default)]
+    pub variable: Option<u64>,
     /// Instructions: address, writes, reads, moves. Address 0: all others.
     pub sites: Vec<(u64, u32, u32, u32)>,
 }
 
-/// The records of a phase.
-pub fn records(collected: &Collected, beyond: u64) -> Vec<Record> {
+/// Lines of a phase that are looked up in the kernel's structures.
+const LOOKED_UP: usize = 256;
+
+/// The records of a phase; `look` says what is at a physical address that was accessed
+/// at another one.
+pub fn records(collected: &Collected, beyond: u64, look: impl Fn(u64, u64) -> What) -> Vec<Record> {
     let [loads, stores, atomics] = collected.counts;
     let phase = Phase {
         number: collected.number,
@@ -101,11 +113,15 @@ pub fn records(collected: &Collected, beyond: u64) -> Vec<Record> {
         transfers: collected.transfers,
         beyond,
     };
-    let lines = collected
-        .shared
-        .iter()
-        .map(|(number, line, details)| shared_line(collected.number, *number, line, details));
-    let lines = lines.map(Record::Line);
+    let lines = collected.shared.iter().enumerate();
+    let lines = lines.map(|(rank, (number, line, details))| {
+        let mut record = shared_line(collected.number, *number, line, details);
+        if let Some(address) = record.address.filter(|_| rank < LOOKED_UP) {
+            let what = look(record.physical, address);
+            (record.owner, record.variable) = (what.owner, what.variable);
+        }
+        Record::Line(record)
+    });
     [Record::Phase(phase)].into_iter().chain(lines).collect()
 }
 
@@ -125,6 +141,8 @@ fn shared_line(phase: u32, number: u64, line: &Line, details: &Option<Shared>) -
         atomics: line.atomics,
         transfers: line.transfers,
         common: details.as_ref().map_or(0, Shared::common) & line.dirty,
+        owner: Owner::default(),
+        variable: None,
         sites: sites.map(tuple).collect(),
     }
 }

@@ -4,20 +4,18 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
 
 use super::run::{deliver, must_be_no_file};
 use super::{VmArgs, report};
 use crate::ctx::Ctx;
-use crate::host::toolchain::Toolchain;
-use crate::step::{die_with_parent, show};
+use crate::harness::on_the_host;
 use crate::vm::{Spec, Task};
-use crate::{exit, fsx, harness, say};
+use crate::{exit, fsx, say};
 
 /// Memory of the guest: the large workloads want a GiB, and room for all others.
 const MEMORY: &str = "4G";
@@ -84,7 +82,7 @@ impl BenchArgs {
     /// Measures, or compares what was measured.
     pub(crate) fn run(mut self, ctx: &Ctx) -> Result<u8> {
         if let Some(Action::Compare { args }) = &self.action {
-            return on_the_host(ctx, "compare", args);
+            return on_the_host(ctx, &["bench", "compare"], args);
         }
         if let Some(dir) = &self.out {
             must_be_no_file(dir)?;
@@ -190,22 +188,6 @@ fn seconds(text: &str) -> Result<f64, String> {
         true => Ok(seconds),
         false => Err("not between 0.001 and 3600".to_owned()),
     }
-}
-
-/// Runs `faultline bench ACTION` here: it needs no module.
-fn on_the_host(ctx: &Ctx, action: &str, args: &[OsString]) -> Result<u8> {
-    let program = {
-        let _lock = ctx.lock()?;
-        harness::get(ctx, &Toolchain::find(ctx)?)?
-    };
-    let mut command = Command::new(program);
-    command.args(["bench", action]).args(args);
-    let status = die_with_parent(&mut command)
-        .status()
-        .with_context(|| format!("starting `{}`", show(&command)))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    ensure!(code.is_some(), "`{}`: {status}", show(&command));
-    Ok(code.unwrap_or(exit::FAIL))
 }
 
 #[cfg(test)]

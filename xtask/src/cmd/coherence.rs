@@ -1,33 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `coherence`: how many cache lines are shared, counted in the VM.
 
-use std::fs;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
+use faultline_coherence::measured::{Entry, Measured, Run, VERSION};
 
 use super::report;
-use crate::coherence::join::{self, Measured};
-use crate::coherence::symbols::Symbols;
-use crate::coherence::{library, table};
+use crate::coherence::measure::{Measurement, Wanted, measure};
 use crate::ctx::{AccelChoice, Ctx};
 use crate::exit::{self, Coded};
+use crate::harness::on_the_host;
 use crate::host::needs::Scope;
-use crate::host::toolchain::Toolchain;
+use crate::host::qemu;
 use crate::kernel::Flavour;
 use crate::module::Variant;
-use crate::vm::plugin::Plugin;
-use crate::vm::qemu::Accel;
-use crate::vm::{Task, machine};
-use crate::{pipeline, say};
+use crate::pipeline::Built;
+use crate::vm::rundir::RunDir;
+use crate::{fsx, pipeline, say};
+
+/// Counts of processors that are tried.
+const CPUS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// In short.
+const QUICK: [u32; 3] = [1, 4, 16];
 
 /// Count the cache lines that several processors write, in an emulated VM
 #[derive(Args, Debug)]
 pub(crate) struct CoherenceArgs {
-    /// Counts of virtual processors, each with as many threads
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,4", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Counts of virtual processors, each with as many threads [default: 1,2,4,8,16,32,64]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: Vec<u32>,
+    /// 1, 4 and 16 processors: less than five minutes
+    #[arg(long, conflicts_with = "cpus")]
+    quick: bool,
     /// Pages that each thread touches; other work is scaled alike
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=512))]
     pages: u64,
@@ -37,94 +48,126 @@ pub(crate) struct CoherenceArgs {
     /// Targets, separated by commas [default: all]
     #[arg(long, value_name = "LIST")]
     target: Option<String>,
-    /// JSON Lines instead of a table
+    /// Cost of moving a line from one core to another, in nanoseconds, for the ceiling
+    #[arg(long, value_name = "NS")]
+    transfer_ns: Option<f64>,
+    /// Time that an operation takes on one core, in nanoseconds, for the ideal
+    #[arg(long, value_name = "NS")]
+    operation_ns: Option<f64>,
+    /// The records as JSON Lines on stdout, instead of tables
     #[arg(long)]
     json: bool,
     /// Seconds that each count of processors may take
-    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+}
+
+/// What is done with results, on the host.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Compare two runs: which figures differ
+    Compare {
+        /// Two files of records, and options of `faultline coherence compare`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<OsString>,
+    },
 }
 
 impl CoherenceArgs {
     /// Boots once for each count of processors, and prints what all of them say.
     pub(crate) fn run(&self, ctx: &Ctx) -> Result<u8> {
+        if let Some(Action::Compare { args }) = &self.action {
+            return on_the_host(ctx, &["coherence", "compare"], args);
+        }
         if ctx.global.accel == AccelChoice::Kvm {
             let why = "only QEMU's emulation shows each access to memory: leave --accel out";
             return Err(Coded::usage(why));
         }
-        let mut all = Vec::new();
-        for &cpus in &self.cpus {
-            match self.boot(ctx, cpus)? {
-                Ok(measured) => all.extend(measured),
-                Err(code) => return Ok(code),
-            }
-        }
-        match self.json {
-            true => print!("{}", lines(&all)?),
-            false => print!("{}", table::text(&all)),
-        }
-        Ok(exit::PASS)
-    }
-
-    /// What was counted, or the status of a run that failed, which has been said.
-    fn boot(&self, ctx: &Ctx, cpus: u32) -> Result<Result<Vec<Measured>, u8>> {
         let built = pipeline::build(ctx, Scope::ALL, Flavour::Base, &[Variant::Plain])?;
-        let library = library(ctx, &Toolchain::find(ctx)?)?;
-        let map = built.kernel.dir.join("System.map");
-        let task = Task::Run {
-            argv: ["sh", "-c", &self.script(cpus)].map(Into::into).to_vec(),
-            echo: false,
-        };
-        let mut spec = built.spec("coherence", task);
-        spec.smp = cpus;
-        spec.bring = true;
-        spec.run_limit = Some(Duration::from_secs(self.timeout));
-        // Every access costs a call: several times as slow.
-        spec.boot_limit *= 4;
-        spec.plugin = Some(Plugin { library, map });
-        let outcome = machine::boot(ctx, &spec, Accel::Tcg)?;
-        let code = report(&outcome);
-        if code != exit::PASS {
-            return Ok(Err(code));
+        let run = self.about(ctx, &built);
+        let mut phases = Vec::new();
+        for &cpus in &run.cpus {
+            let Measurement {
+                outcome,
+                phases: of_boot,
+            } = measure(ctx, &built, &self.wanted(cpus))?;
+            let code = report(&outcome);
+            if code != exit::PASS {
+                return Ok(code);
+            }
+            say!("{cpus} processors: {} phases counted", of_boot.len());
+            phases.extend(of_boot);
         }
-        let brought = outcome
-            .brought
-            .as_ref()
-            .context("the guest brought nothing")?;
-        let read = |path: std::path::PathBuf| {
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+        let results = RunDir::create(ctx, "coherence-results")?;
+        self.show(ctx, results.path(), &lines(run, phases)?)
+    }
+
+    /// Keeps the records and the report, and prints one of them.
+    fn show(&self, ctx: &Ctx, results: &Path, records: &str) -> Result<u8> {
+        let file = results.join("run.jsonl");
+        fsx::write_atomic(&file, records)?;
+        let page = results.join("report.html");
+        let mut args: Vec<OsString> = vec![file.into(), "--html".into(), page.into()];
+        let costs = [
+            ("--transfer-ns", self.transfer_ns),
+            ("--operation-ns", self.operation_ns),
+        ];
+        for (name, cost) in costs {
+            args.extend(
+                cost.into_iter()
+                    .flat_map(|ns| [name.into(), ns.to_string().into()]),
+            );
+        }
+        if self.json {
+            args.push("--quiet".into());
+        }
+        let code = on_the_host(ctx, &["coherence", "report"], &args)?;
+        if self.json {
+            // A reader that has gone away has read enough.
+            io::stdout().lock().write_all(records.as_bytes()).ok();
+        }
+        say!("results: {}", results.display());
+        Ok(code)
+    }
+
+    fn about(&self, ctx: &Ctx, built: &Built) -> Run {
+        let cpus = match (self.quick, &self.cpus[..]) {
+            (true, _) => QUICK.to_vec(),
+            (false, []) => CPUS.to_vec(),
+            (false, listed) => listed.to_vec(),
         };
-        let symbols = Symbols::parse(&read(brought.dir.join("kallsyms"))?);
-        let guest = read(brought.dir.join("phases.jsonl"))?;
-        let measured = join::join(&guest, &read(outcome.dir.coherence())?, &symbols)?;
-        say!("{cpus} processors: {} phases counted", measured.len());
-        Ok(Ok(measured))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Run {
+            version: VERSION,
+            kernel: built.kernel.record.release.clone(),
+            qemu: qemu::found_version(ctx).unwrap_or_default(),
+            cpus,
+            pages: self.pages,
+            began: now.unwrap_or_default().as_secs(),
+        }
     }
 
-    fn script(&self, cpus: u32) -> String {
-        let lists = [("--workload", &self.workload), ("--target", &self.target)];
-        let lists = lists.map(|(name, list)| match list {
-            Some(list) => format!(" {name} {}", quoted(list)),
-            None => String::new(),
-        });
-        format!(
-            "faultline coherence --threads {cpus} --pages {}{} > /out/phases.jsonl && \
-             cat /proc/kallsyms > /out/kallsyms",
-            self.pages,
-            lists.concat()
-        )
+    fn wanted(&self, cpus: u32) -> Wanted {
+        Wanted {
+            cpus,
+            pages: self.pages,
+            workload: self.workload.clone(),
+            target: self.target.clone(),
+            limit: Duration::from_secs(self.timeout),
+            variant: Variant::Plain,
+            params: Vec::new(),
+        }
     }
 }
 
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-fn lines(all: &[Measured]) -> Result<String> {
+fn lines(run: Run, phases: Vec<Measured>) -> Result<String> {
+    let phases = phases
+        .into_iter()
+        .map(|phase| Entry::Phase(Box::new(phase)));
     let mut text = String::new();
-    for measured in all {
-        text += &(serde_json::to_string(measured)? + "\n");
+    for entry in std::iter::once(Entry::Run(run)).chain(phases) {
+        text += &serde_json::to_string(&entry).context("a record")?;
+        text.push('\n');
     }
     Ok(text)
 }
@@ -132,9 +175,32 @@ fn lines(all: &[Measured]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        coherence: CoherenceArgs,
+    }
+
+    fn parse(words: &str) -> Result<CoherenceArgs, clap::Error> {
+        let words = std::iter::once("coherence").chain(words.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.coherence)
+    }
 
     #[test]
-    fn a_list_is_one_word_whatever_is_in_it() {
-        assert_eq!(quoted("a'; reboot"), "'a'\\''; reboot'");
+    fn comparing_takes_the_words_behind_it() {
+        let Some(Action::Compare { args }) = parse("compare a b --within 1").unwrap().action else {
+            panic!("it counts");
+        };
+        assert_eq!(args, ["a", "b", "--within", "1"]);
+        assert!(parse("--quick").unwrap().action.is_none());
+    }
+
+    #[test]
+    fn counts_of_processors_that_cannot_be_are_refused() {
+        for wrong in ["--cpus 0", "--cpus 65", "--quick --cpus 2", "--pages 513"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Counting the cache lines that several processors write.
 
-pub(crate) mod join;
-pub(crate) mod symbols;
-pub(crate) mod table;
+mod join;
+mod lines;
+pub(crate) mod measure;
+mod objects;
+mod symbols;
 
 use std::path::PathBuf;
 
@@ -15,7 +17,7 @@ use crate::host::toolchain::Toolchain;
 use crate::step::Step;
 
 /// Builds the plugin; cargo knows whether there is anything to do.
-pub(crate) fn library(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
+fn library(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
     let target_dir = ctx.cached("coherence");
     let mut cargo = cargo(ctx, tools);
     cargo

@@ -48,6 +48,11 @@ impl Llvm {
         format!("clang{}", self.suffix)
     }
 
+    /// The name of the program that knows which line an instruction is of.
+    pub(crate) fn symbolizer(&self) -> String {
+        format!("llvm-symbolizer{}", self.suffix)
+    }
+
     /// The directory of its libclang, for bindgen.
     pub(crate) fn libclang_dir(&self) -> Option<PathBuf> {
         let major = self.major;

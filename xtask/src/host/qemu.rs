@@ -44,6 +44,11 @@ impl Qemu {
     }
 }
 
+/// The version of the one that there is.
+pub(crate) fn found_version(ctx: &Ctx) -> Option<String> {
+    Qemu::find(ctx).map(|qemu| qemu.version)
+}
+
 /// What there is, and how to get what is wanted.
 pub(crate) fn look(ctx: &Ctx) -> (Option<String>, Remedy) {
     let here = Qemu::find(ctx);
