@@ -30,7 +30,7 @@ pub struct Coherence {
     threads: u32,
 
     /// Pages that each thread touches; other work is scaled alike
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=512))]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=511))]
     pages: u64,
 
     /// Work [default: all]

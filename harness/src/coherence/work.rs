@@ -21,7 +21,8 @@ const UNTOUCHED: u64 = 128 * MIB;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(super) enum Work {
-    /// Each thread first touches pages of its own 2 MiB of one region, in one window
+    /// Each thread first touches pages of its own 2 MiB of one region, in one window; it
+    /// has discarded as many before
     Pft,
     /// The same with a window for each thread
     PftStriped,
@@ -130,8 +131,17 @@ fn touch(
     let length = u64::from(threads) * LEAF;
     let arena = Arena::shown(on, length, u64::from(threads) * pages, show)?;
     let piece = arena.map(0, length)?;
+    let part = |number: u32| piece.part(u64::from(number) * LEAF + PAGE_SIZE, pages * PAGE_SIZE);
+    // So that the measured faults are those of a program that has run for a while: each leaf
+    // and page table is there, for the first page, and the processor's own list has pages.
+    together(threads, None, |number| {
+        piece.touch_part(u64::from(number) * LEAF, PAGE_SIZE);
+        let part = part(number);
+        part.touch();
+        arena.empty(&part)
+    })?;
     together(threads, phase, |number| {
-        piece.touch_part(u64::from(number) * LEAF, pages * PAGE_SIZE);
+        part(number).touch();
         Ok(())
     })?;
     arena.unmap(piece)
@@ -143,14 +153,28 @@ fn beside_churn(on: On, threads: u32, pages: u64, phase: Option<&mut Phase>) -> 
     let touched = all.div_ceil(2) * pages;
     let arena = Arena::new(on, all * GIB, touched + all * churn::CHUNK / PAGE_SIZE)?;
     let piece = arena.map(0, all * LEAF)?;
-    together(threads, phase, |number| {
-        let number = u64::from(number);
-        if number % 2 == 0 {
-            piece.touch_part(number * LEAF, pages * PAGE_SIZE);
-            return Ok(());
-        }
+    let part = |number: u64| piece.part(number * LEAF + PAGE_SIZE, pages * PAGE_SIZE);
+    let change = |number: u64| {
         let (at, changes) = (number * GIB, pages * PAGE_SIZE / churn::CHUNK);
         (0..changes.max(1)).try_for_each(|_| change_once(&arena, at, churn::CHUNK))
+    };
+    // As in `touch`.
+    together(threads, None, |number| {
+        let number = u64::from(number);
+        if number % 2 != 0 {
+            return change(number);
+        }
+        piece.touch_part(number * LEAF, PAGE_SIZE);
+        part(number).touch();
+        arena.empty(&part(number))
+    })?;
+    together(threads, phase, |number| {
+        let number = u64::from(number);
+        if number % 2 != 0 {
+            return change(number);
+        }
+        part(number).touch();
+        Ok(())
     })?;
     arena.unmap(piece)?;
     Ok(touched)

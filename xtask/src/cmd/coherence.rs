@@ -40,7 +40,7 @@ pub(crate) struct CoherenceArgs {
     #[arg(long, conflicts_with = "cpus")]
     quick: bool,
     /// Pages that each thread touches; other work is scaled alike
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=512))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=511))]
     pages: u64,
     /// Work, separated by commas [default: all; see `faultline coherence --help`]
     #[arg(long, value_name = "LIST")]
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn counts_of_processors_that_cannot_be_are_refused() {
-        for wrong in ["--cpus 0", "--cpus 65", "--quick --cpus 2", "--pages 513"] {
+        for wrong in ["--cpus 0", "--cpus 65", "--quick --cpus 2", "--pages 512"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

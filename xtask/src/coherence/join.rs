@@ -205,9 +205,14 @@ impl Names<'_> {
         let mut places: Vec<Code> = Vec::new();
         for &(address, writes, reads, transfers) in &line.sites {
             let symbol = self.taken.symbols.at(address);
-            let name = symbol.map(|symbol| symbol.name.clone());
+            let function = match symbol {
+                Some(symbol) => symbol.name.clone(),
+                // The plugin tells so many instructions of a line apart.
+                None if address == 0 => "all others".into(),
+                None if !is_kernel(address) => "the program".into(),
+                None => String::new(),
+            };
             let line = self.source.at(address).map(str::to_owned);
-            let function = name.unwrap_or_default();
             let same = |place: &&mut Code| place.function == function && place.line == line;
             let known = places.iter_mut().find(same);
             let place = match known {
