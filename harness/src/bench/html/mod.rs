@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A report of a run as one page of HTML that needs nothing else.
 //!
-//! The page is made from the [records](super::record) alone; of what parts, see
-//! [`crate::html`].
+//! The page is made from the [records](super::record), and from those of
+//! `cargo xtask coherence` if they are given; of what parts, see [`crate::html`].
 //!
 //! * `data`: the records, cell by cell; `spread`.
 //! * `page`: marked figures, tables and colours, of which sections are made.
@@ -34,6 +34,7 @@ use self::data::Data;
 pub(super) use self::data::Error;
 use self::page::Page;
 use super::record::Record;
+use crate::coherence::{self, Counted};
 use crate::html::{self as parts, number, plot, rows, scale};
 
 struct Section {
@@ -95,16 +96,27 @@ const SECTIONS: [Section; 10] = [
     },
 ];
 
-/// Makes the page.
+/// What is added if there are records of `cargo xtask coherence`.
+const COHERENCE: (&str, &str) = ("coherence", "Cache lines");
+
+/// Makes the page, with what was counted of cache lines if that is given.
 ///
 /// # Errors
 ///
 /// If the records are not those of one run of this version, or latencies cannot be
 /// decoded.
-pub(super) fn render(records: &[Record]) -> Result<String, Error> {
+pub(super) fn render(records: &[Record], counted: Option<&Counted>) -> Result<String, Error> {
     let page = Page {
         data: Data::new(records)?,
     };
+    let mut sections: Vec<(&str, &str, Markup)> = SECTIONS
+        .iter()
+        .map(|section| (section.id, section.title, (section.make)(&page)))
+        .collect();
+    if let Some(counted) = counted {
+        let (id, title) = COHERENCE;
+        sections.push((id, title, coherence::section(counted)));
+    }
     let body = html! {
         header {
             h1 { "faultline bench" }
@@ -113,15 +125,12 @@ pub(super) fn render(records: &[Record]) -> Result<String, Error> {
         }
         nav aria-label="Contents" {
             ol {
-                @for section in &SECTIONS { li { a href={"#" (section.id)} { (section.title) } } }
+                @for (id, title, _) in &sections { li { a href={"#" (id)} { (title) } } }
             }
         }
         main {
-            @for section in &SECTIONS {
-                section id=(section.id) {
-                    h2 { (section.title) }
-                    ((section.make)(&page))
-                }
+            @for (id, title, content) in &sections {
+                section id=(id) { h2 { (title) } (content) }
             }
         }
     };

@@ -6,11 +6,12 @@ mod odd;
 use super::testdata::{Shape, records};
 use super::*;
 use crate::bench::record::{Run, Sample};
+use crate::coherence::testdata;
 use crate::html::testing::{fetches_nothing, named, parsed, table, words};
 
 /// The page, which has to be well-formed.
 fn page(records: &[Record]) -> String {
-    render(records).expect("records that are whole")
+    render(records, None).expect("records that are whole")
 }
 
 fn run(records: &mut [Record]) -> &mut Run {
@@ -48,6 +49,20 @@ fn links_of_the_contents_lead_somewhere() {
             .filter(|n| n.attribute("id") == Some(&link[1..]));
         assert_eq!(ids.count(), 1, "{link}");
     }
+}
+
+#[test]
+fn what_was_counted_of_cache_lines_is_a_section_of_its_own() {
+    let records = records(&Shape::small());
+    assert!(!page(&records).contains("Cache lines"));
+    let counted = testdata::counted(&[1, 2]);
+    let page = render(&records, Some(&counted)).expect("records that are whole");
+    let doc = parsed(&page);
+    fetches_nothing(&doc);
+    let of_contents = named(&doc, "a").filter(|a| a.attribute("href") == Some("#coherence"));
+    assert_eq!(of_contents.count(), 1);
+    let section = named(&doc, "section").find(|n| n.attribute("id") == Some("coherence"));
+    assert!(words(section.expect("the section")).contains("sharing writes per fault"));
 }
 
 #[test]
