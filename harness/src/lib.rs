@@ -118,6 +118,8 @@ pub mod demo;
 #[doc(hidden)]
 pub mod differential;
 #[cfg(feature = "tools")]
+mod html;
+#[cfg(feature = "tools")]
 #[doc(hidden)]
 pub mod live;
 #[cfg(feature = "tools")]

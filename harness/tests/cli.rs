@@ -36,6 +36,10 @@ fn help_passes_and_nonsense_is_a_usage_error() {
         status(&["bench", "compare", "/nonexistent", "/nonexistent"]),
         64
     );
+    assert_eq!(
+        status(&["coherence", "compare", "/nonexistent", "/nonexistent"]),
+        64
+    );
     assert_eq!(status(&["stress", "--target", "linux", "--procs", "2"]), 64);
 }
 

@@ -94,7 +94,7 @@ fn write_files(dir: &Path, records: &[Record]) -> io::Result<()> {
         return Ok(());
     };
     fs::write(dir.join("run.csv"), csv::csv(records, run))?;
-    let page = html::render(records).map_err(io::Error::other)?;
+    let page = html::render(records, None).map_err(io::Error::other)?;
     fs::write(dir.join(PAGE), page)?;
     let histograms = make_dir(&dir.join("histograms"))?;
     for cell in cells(records) {

@@ -1,22 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `faultline coherence`: the work whose cache-line traffic `cargo xtask coherence`
-//! counts.
+//! counts, and what is made of the counts.
+//!
+//! * `work`, `team`: the work, and who does it.
+//! * `read`, `counted`: what xtask wrote of it. `words`: how its lines are called.
+//! * `ceiling`: a model of how far the work scales.
+//! * `report`: the figures as `text`, `json` or `html`; `compare`: those of two runs.
 //!
 //! Each piece of work is done once unmarked, which warms up what is kept for each
 //! processor, and once between two marker instructions. These do nothing, on any
 //! processor; the plugin of QEMU sees them. What is printed says which phase was what,
 //! and how many operations it had.
 
+mod ceiling;
+mod compare;
+mod counted;
+mod html;
+mod json;
+mod read;
+mod report;
 mod team;
+#[cfg(test)]
+pub(crate) mod testdata;
+mod text;
+mod words;
 mod work;
 
 use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use maud::Markup;
 use serde_json::json;
 
+use self::ceiling::Costs;
+use self::compare::Compare;
+pub(crate) use self::counted::Counted;
+pub(crate) use self::read::read;
+use self::report::Report;
 use self::team::Phase;
 use self::work::Work;
 use crate::bench::memory::{self, On};
@@ -24,7 +46,26 @@ use crate::{EXIT_PASS, Policy, stress, sys};
 
 /// Options of `faultline coherence`.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Coherence {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What else can be done than to do the work.
+#[derive(Clone, Debug, Subcommand)]
+enum Action {
+    /// Show what was counted, and how far it lets the work scale
+    Report(Report),
+    /// Compare two counted runs: which phases agree, and which differ
+    Compare(Compare),
+}
+
+/// What to do, and how much of it.
+#[derive(Args, Clone, Debug)]
+struct Options {
     /// Threads, each on a processor of its own
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -63,15 +104,26 @@ fn name(on: On) -> &'static str {
     kernel.map_or_else(|| on.name(), |(name, _)| name)
 }
 
-/// Does the work, and prints a line of JSON for each phase.
-pub fn run(options: &Coherence) -> ExitCode {
-    match phases(options) {
+/// What was counted, as a section of the benchmark's report.
+pub(crate) fn section(counted: &Counted) -> Markup {
+    html::section(counted, &Costs::default())
+}
+
+/// Does the work, and prints a line of JSON for each phase; or does what else was asked
+/// for.
+pub fn run(coherence: &Coherence) -> ExitCode {
+    match &coherence.action {
+        Some(Action::Report(report)) => return report::run(report),
+        Some(Action::Compare(compare)) => return compare::run(compare),
+        None => {}
+    }
+    match phases(&coherence.options) {
         Ok(()) => ExitCode::from(EXIT_PASS),
         Err(error) => stress::explain(&error),
     }
 }
 
-fn phases(options: &Coherence) -> io::Result<()> {
+fn phases(options: &Options) -> io::Result<()> {
     let cpus = sys::allowed_cpus().len();
     if options.threads as usize > cpus {
         let error = format!(

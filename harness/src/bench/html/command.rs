@@ -21,6 +21,10 @@ pub(crate) struct Report {
     /// The page to write [default: beside the run, as .html]
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
+
+    /// Add what `cargo xtask coherence` counted of cache lines
+    #[arg(long, value_name = "FILE")]
+    coherence: Option<PathBuf>,
 }
 
 /// Writes the page, and says where it is.
@@ -30,7 +34,7 @@ pub(crate) fn run(report: &Report) -> ExitCode {
         true => report.run.join(PAGE),
         false => report.run.with_extension("html"),
     });
-    match make(&report.run, &output) {
+    match make(&report.run, &output, report.coherence.as_deref()) {
         Ok(()) => {
             println!("{}", output.display());
             ExitCode::from(EXIT_PASS)
@@ -42,15 +46,17 @@ pub(crate) fn run(report: &Report) -> ExitCode {
     }
 }
 
-fn make(run: &Path, output: &Path) -> Result<(), String> {
-    if run == output {
+fn make(run: &Path, output: &Path, coherence: Option<&Path>) -> Result<(), String> {
+    if run == output || coherence == Some(output) {
         return Err(format!(
             "{}: is the run itself: give another file with -o",
-            run.display()
+            output.display()
         ));
     }
     let records = read(run)?;
-    let page = super::render(&records).map_err(|why| format!("{}: {why}", run.display()))?;
+    let counted = coherence.map(crate::coherence::read).transpose()?;
+    let page = super::render(&records, counted.as_ref())
+        .map_err(|why| format!("{}: {why}", run.display()))?;
     fs::write(output, page).map_err(|why| format!("{}: {why}", output.display()))
 }
 
@@ -71,8 +77,8 @@ mod tests {
         fs::create_dir_all(&dir).expect("a directory");
         let (run, page) = (dir.join("run.jsonl"), dir.join("run.html"));
         fs::write(&run, lines(&records(&Shape::small()))).expect("a file");
-        let made = make(&run, &page).map(|()| fs::read_to_string(&page).expect("the page"));
-        let why = make(&dir.join("none.jsonl"), &page).expect_err("no such file");
+        let made = make(&run, &page, None).map(|()| fs::read_to_string(&page).expect("the page"));
+        let why = make(&dir.join("none.jsonl"), &page, None).expect_err("no such file");
         fs::remove_dir_all(&dir).expect("an end of it");
         assert!(made.expect("it is made").starts_with("<!DOCTYPE html>"));
         assert!(why.contains("none.jsonl"), "{why}");
@@ -81,6 +87,9 @@ mod tests {
     #[test]
     fn a_run_is_not_overwritten_by_its_report() {
         let path = Path::new("run.html");
-        assert!(make(path, path).expect_err("the same file").contains("-o"));
+        let why = make(path, path, None).expect_err("the same file");
+        assert!(why.contains("-o"), "{why}");
+        let why = make(Path::new("run.jsonl"), path, Some(path)).expect_err("the same file");
+        assert!(why.contains("-o"), "{why}");
     }
 }

@@ -12,6 +12,7 @@ use super::scale::Axis;
 use super::spread::Spread;
 use super::throughput;
 use crate::bench::record::Workload;
+use crate::html::axis_name;
 
 /// What is shown of latencies, with the size of its dot.
 const DOTS: [(f64, f64, &str); 4] = [
@@ -69,7 +70,7 @@ fn bars(page: &Page<'_>, workload: &Workload, cells: &[&Cell<'_>]) -> Markup {
         "{} per second of {} beside others",
         workload.unit, workload.name
     );
-    let name = throughput::axis_name(&format!("{}/s", workload.unit), &axis);
+    let name = axis_name(&format!("{}/s", workload.unit), &axis);
     rows::draw(&about, &axis, (&name, number::plain), &rows)
 }
 

@@ -9,8 +9,8 @@ use super::number;
 use super::page::{Page, Table, head, missing, text};
 use super::plot::{self, ACROSS, Line, Plot, Point, UPRIGHT};
 use super::scale::Axis;
-use super::throughput::axis_name;
 use crate::bench::record::Workload;
+use crate::html::axis_name;
 
 /// Shares that are marked and tabled.
 pub(super) const SHARES: [(f64, &str); 5] = [

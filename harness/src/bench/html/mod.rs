@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A report of a run as one page of HTML that needs nothing else.
 //!
-//! The page is made from the [records](super::record) alone. Charts are SVG in
-//! the page itself, coloured by its style sheet, so that they follow the reader's
-//! light or dark scheme; each has its figures in a table below. There is no script
-//! and nothing is fetched. The page is well-formed XML, too, which is tested.
+//! The page is made from the [records](super::record), and from those of
+//! `cargo xtask coherence` if they are given; of what parts, see [`crate::html`].
 //!
-//! * `data`: the records, cell by cell; `spread`, `number`.
-//! * `scale`, `plot`, `rows`: axes, and the two kinds of charts.
+//! * `data`: the records, cell by cell; `spread`.
 //! * `page`: marked figures, tables and colours, of which sections are made.
 //! * [`command`], which writes it to a file, and a file for each section.
 
@@ -20,12 +17,8 @@ mod fairness;
 mod interference;
 mod kernel;
 mod latency;
-mod number;
 mod overhead;
 mod page;
-mod plot;
-mod rows;
-mod scale;
 mod spread;
 mod standout;
 mod summary;
@@ -35,19 +28,14 @@ mod testdata;
 mod tests;
 mod throughput;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use self::data::Data;
 pub(super) use self::data::Error;
 use self::page::Page;
 use super::record::Record;
-
-const STYLE: &str = include_str!("style.css");
-
-/// `maud` leaves empty elements open, which is HTML but not XML.
-const META: &str = "<meta charset=\"utf-8\"/>\
-    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-    <meta name=\"color-scheme\" content=\"light dark\"/>";
+use crate::coherence::{self, Counted};
+use crate::html::{self as parts, number, plot, rows, scale};
 
 struct Section {
     id: &'static str,
@@ -108,53 +96,44 @@ const SECTIONS: [Section; 10] = [
     },
 ];
 
-/// Makes the page.
+/// What is added if there are records of `cargo xtask coherence`.
+const COHERENCE: (&str, &str) = ("coherence", "Cache lines");
+
+/// Makes the page, with what was counted of cache lines if that is given.
 ///
 /// # Errors
 ///
 /// If the records are not those of one run of this version, or latencies cannot be
 /// decoded.
-pub(super) fn render(records: &[Record]) -> Result<String, Error> {
+pub(super) fn render(records: &[Record], counted: Option<&Counted>) -> Result<String, Error> {
     let page = Page {
         data: Data::new(records)?,
     };
-    let html = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                (PreEscaped(META))
-                title { "faultline bench: " (page.data.run.machine.kernel) }
-                style { (PreEscaped(STYLE)) }
+    let mut sections: Vec<(&str, &str, Markup)> = SECTIONS
+        .iter()
+        .map(|section| (section.id, section.title, (section.make)(&page)))
+        .collect();
+    if let Some(counted) = counted {
+        let (id, title) = COHERENCE;
+        sections.push((id, title, coherence::section(counted)));
+    }
+    let body = html! {
+        header {
+            h1 { "faultline bench" }
+            p { "Page faults and changes under each policy of the module, beside the kernel's own memory." }
+            (about::warnings(&page))
+        }
+        nav aria-label="Contents" {
+            ol {
+                @for (id, title, _) in &sections { li { a href={"#" (id)} { (title) } } }
             }
-            body {
-                header {
-                    h1 { "faultline bench" }
-                    p { "Page faults and changes under each policy of the module, beside the kernel's own memory." }
-                    (about::warnings(&page))
-                }
-                nav aria-label="Contents" {
-                    ol {
-                        @for section in &SECTIONS { li { a href={"#" (section.id)} { (section.title) } } }
-                    }
-                }
-                main {
-                    @for section in &SECTIONS {
-                        section id=(section.id) {
-                            h2 { (section.title) }
-                            ((section.make)(&page))
-                        }
-                    }
-                }
+        }
+        main {
+            @for (id, title, content) in &sections {
+                section id=(id) { h2 { (title) } (content) }
             }
         }
     };
-    Ok(printable(&html.into_string()))
-}
-
-/// Neither HTML nor XML has a way to write what is replaced here.
-fn printable(text: &str) -> String {
-    let bad = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}')
-    };
-    text.replace(bad, "\u{fffd}")
+    let title = format!("faultline bench: {}", page.data.run.machine.kernel);
+    Ok(parts::document(&title, &body))
 }

@@ -10,6 +10,7 @@ use super::plot::{self, ACROSS, Line, Plot, Point, UPRIGHT};
 use super::rows::{self, ALONG, Piece, Row};
 use super::scale::{Axis, Label};
 use crate::bench::record::Workload;
+use crate::html::axis_name;
 
 /// A chart for each workload.
 pub(super) fn section(page: &Page<'_>) -> Markup {
@@ -44,14 +45,6 @@ fn ends<'c>(cells: impl Iterator<Item = &'c Cell<'c>>) -> Vec<f64> {
     cells
         .flat_map(|cell| [cell.rate.low, cell.rate.high])
         .collect()
-}
-
-/// "faults/s, logarithmic".
-pub(super) fn axis_name(unit: &str, axis: &Axis) -> String {
-    match axis.is_log() {
-        true => format!("{unit}, logarithmic"),
-        false => unit.to_owned(),
-    }
 }
 
 fn tip(cell: &Cell<'_>) -> String {

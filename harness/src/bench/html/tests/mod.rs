@@ -3,23 +3,15 @@
 
 mod odd;
 
-use roxmltree::{Document, Node, ParsingOptions};
-
 use super::testdata::{Shape, records};
 use super::*;
 use crate::bench::record::{Run, Sample};
+use crate::coherence::testdata;
+use crate::html::testing::{fetches_nothing, named, parsed, table, words};
 
 /// The page, which has to be well-formed.
 fn page(records: &[Record]) -> String {
-    render(records).expect("records that are whole")
-}
-
-fn parsed(page: &str) -> Document<'_> {
-    let options = ParsingOptions {
-        allow_dtd: true,
-        ..ParsingOptions::default()
-    };
-    Document::parse_with_options(page, options).expect("well-formed XML")
+    render(records, None).expect("records that are whole")
 }
 
 fn run(records: &mut [Record]) -> &mut Run {
@@ -36,53 +28,11 @@ fn samples(records: &mut [Record]) -> impl Iterator<Item = &mut Sample> {
     })
 }
 
-fn named<'a, 'i>(doc: &'a Document<'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
-    doc.descendants()
-        .filter(move |node| node.has_tag_name(name))
-}
-
-/// All that is written in it.
-fn words(node: Node<'_, '_>) -> String {
-    node.descendants()
-        .filter(Node::is_text)
-        .filter_map(|n| n.text())
-        .collect()
-}
-
-/// Rows of the table with that caption, cell by cell.
-fn table(doc: &Document<'_>, caption: &str) -> Vec<Vec<String>> {
-    let of = |table: &Node<'_, '_>| {
-        let mut captions = table.children().filter(|n| n.has_tag_name("caption"));
-        captions.any(|n| words(n).starts_with(caption))
-    };
-    let table = named(doc, "table")
-        .find(of)
-        .unwrap_or_else(|| panic!("no table {caption}"));
-    let rows = table.descendants().filter(|n| n.has_tag_name("tr"));
-    rows.map(|row| row.children().filter(Node::is_element).map(words).collect())
-        .collect()
-}
-
 #[test]
 fn the_page_is_well_formed_and_fetches_nothing() {
     let page = page(&records(&Shape::full()));
     let doc = parsed(&page);
-    for node in doc.descendants().filter(Node::is_element) {
-        let name = node.tag_name().name();
-        assert!(
-            !["script", "link", "img", "iframe", "object", "image", "use"].contains(&name),
-            "{name}"
-        );
-        for attribute in node.attributes() {
-            let place = ["href", "src", "srcset", "data", "action"].contains(&attribute.name());
-            assert!(
-                !place || attribute.value().starts_with('#'),
-                "{attribute:?}"
-            );
-        }
-    }
-    let style = STYLE.to_lowercase();
-    assert!(!style.contains("url(") && !style.contains("@import"));
+    fetches_nothing(&doc);
 }
 
 #[test]
@@ -99,6 +49,20 @@ fn links_of_the_contents_lead_somewhere() {
             .filter(|n| n.attribute("id") == Some(&link[1..]));
         assert_eq!(ids.count(), 1, "{link}");
     }
+}
+
+#[test]
+fn what_was_counted_of_cache_lines_is_a_section_of_its_own() {
+    let records = records(&Shape::small());
+    assert!(!page(&records).contains("Cache lines"));
+    let counted = testdata::counted(&[1, 2]);
+    let page = render(&records, Some(&counted)).expect("records that are whole");
+    let doc = parsed(&page);
+    fetches_nothing(&doc);
+    let of_contents = named(&doc, "a").filter(|a| a.attribute("href") == Some("#coherence"));
+    assert_eq!(of_contents.count(), 1);
+    let section = named(&doc, "section").find(|n| n.attribute("id") == Some("coherence"));
+    assert!(words(section.expect("the section")).contains("sharing writes per fault"));
 }
 
 #[test]

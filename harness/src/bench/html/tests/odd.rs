@@ -110,7 +110,7 @@ fn latencies_that_cannot_be_read_are_named() {
             .find(|s| s.histogram.is_some())
             .expect("one with latencies");
         sample.histogram = Some(broken.to_owned());
-        let why = render(&records).expect_err(broken).to_string();
+        let why = render(&records, None).expect_err(broken).to_string();
         assert!(
             why.contains("small beside large on global, 2 threads, round 0"),
             "{why}"
@@ -121,16 +121,16 @@ fn latencies_that_cannot_be_read_are_named() {
 #[test]
 fn other_records_are_refused() {
     let whole = records(&Shape::small());
-    assert_eq!(render(&[]), Err(Error::NoRun));
-    assert_eq!(render(&whole[1..]), Err(Error::NoRun));
+    assert_eq!(render(&[], None), Err(Error::NoRun));
+    assert_eq!(render(&whole[1..], None), Err(Error::NoRun));
     assert_eq!(
-        render(&[whole.clone(), whole.clone()].concat()),
+        render(&[whole.clone(), whole.clone()].concat(), None),
         Err(Error::TwoRuns)
     );
     let mut other = whole.clone();
     run(&mut other).version = 99;
-    assert_eq!(render(&other), Err(Error::Version(99)));
+    assert_eq!(render(&other, None), Err(Error::Version(99)));
     let mut unknown = whole;
     samples(&mut unknown).last().expect("samples").target = "elsewhere".to_owned();
-    assert!(matches!(render(&unknown), Err(Error::Unknown(_))));
+    assert!(matches!(render(&unknown, None), Err(Error::Unknown(_))));
 }

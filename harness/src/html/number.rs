@@ -17,7 +17,7 @@ fn three(value: f64) -> String {
 }
 
 /// 1234567 is "1.23 M", 0 is "0".
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let (scale, unit) = match value.abs() {
         0.0 => return "0".to_owned(),
         v if v >= 999.5e6 => (1e9, " G"),
@@ -29,7 +29,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A time in nanoseconds: "1.23 ms".
-pub(super) fn time(ns: f64) -> String {
+pub(crate) fn time(ns: f64) -> String {
     let (scale, unit) = match ns.abs() {
         0.0 => return "0".to_owned(),
         v if v >= 999.5e6 => (1e9, "s"),
@@ -41,7 +41,7 @@ pub(super) fn time(ns: f64) -> String {
 }
 
 /// A share: "12.3 %", and what is very little is not called nothing.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         0.0 => "0 %".to_owned(),
         p if p.abs() < 0.001 => "<0.001 %".to_owned(),
@@ -50,12 +50,12 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// How many times: "×0.92".
-pub(super) fn times(ratio: f64) -> String {
+pub(crate) fn times(ratio: f64) -> String {
     format!("×{}", three(ratio))
 }
 
 /// A count with its thousands set apart: "1 234 567".
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -69,7 +69,7 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// "1 thread", "2 threads".
-pub(super) fn threads(count: u32) -> String {
+pub(crate) fn threads(count: u32) -> String {
     match count {
         1 => "1 thread".to_owned(),
         n => format!("{n} threads"),
@@ -77,7 +77,7 @@ pub(super) fn threads(count: u32) -> String {
 }
 
 /// A round number, for a mark of an axis: "10 k", "0.5".
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let (scale, unit) = match value.abs() {
         v if v >= 1e9 => (1e9, " G"),
         v if v >= 1e6 => (1e6, " M"),
@@ -88,7 +88,7 @@ pub(super) fn plain(value: f64) -> String {
 }
 
 /// The same for a time in nanoseconds: "10 µs".
-pub(super) fn plain_time(ns: f64) -> String {
+pub(crate) fn plain_time(ns: f64) -> String {
     let (scale, unit) = match ns.abs() {
         0.0 => return "0".to_owned(),
         v if v >= 1e9 => (1e9, "s"),
@@ -100,7 +100,7 @@ pub(super) fn plain_time(ns: f64) -> String {
 }
 
 /// The same for a share: "2.5 %".
-pub(super) fn plain_percent(share: f64) -> String {
+pub(crate) fn plain_percent(share: f64) -> String {
     format!("{} %", round(share * 100.0))
 }
 
@@ -110,7 +110,7 @@ fn round(value: f64) -> f64 {
 }
 
 /// Seconds since 1970 as a date: "2026-11-26T12:10:00Z".
-pub(super) fn date(seconds: u64) -> String {
+pub(crate) fn date(seconds: u64) -> String {
     // What no calendar has is a broken record, and no reason to fail.
     let last = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(seconds.min(last));

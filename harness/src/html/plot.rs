@@ -19,53 +19,53 @@ const LETTERS: usize = 14;
 const APART: f64 = 13.0;
 
 /// Where values of the upright axis may stand.
-pub(super) const UPRIGHT: (f64, f64) = (BOTTOM, TOP);
+pub(crate) const UPRIGHT: (f64, f64) = (BOTTOM, TOP);
 /// Where values of the other may.
-pub(super) const ACROSS: (f64, f64) = (LEFT + 14.0, RIGHT - 14.0);
+pub(crate) const ACROSS: (f64, f64) = (LEFT + 14.0, RIGHT - 14.0);
 
 /// A point, in places of the drawing.
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
     /// Ends of the bar that shows the spread.
-    pub(super) bar: Option<(f64, f64)>,
+    pub(crate) bar: Option<(f64, f64)>,
     /// For who points at it.
-    pub(super) tip: String,
+    pub(crate) tip: String,
 }
 
 /// A line.
-pub(super) struct Line {
-    pub(super) ink: String,
-    pub(super) name: String,
+pub(crate) struct Line {
+    pub(crate) ink: String,
+    pub(crate) name: String,
     /// Whether the points are to be seen, or only their line.
-    pub(super) dots: bool,
-    pub(super) points: Vec<Point>,
+    pub(crate) dots: bool,
+    pub(crate) points: Vec<Point>,
 }
 
 /// A drawing; `about` is for those who cannot see it.
-pub(super) struct Plot<'a> {
-    pub(super) about: String,
-    pub(super) y: &'a [(f64, String)],
-    pub(super) y_name: String,
-    pub(super) x: &'a [Label],
-    pub(super) x_name: &'a str,
-    pub(super) lines: Vec<Line>,
+pub(crate) struct Plot<'a> {
+    pub(crate) about: String,
+    pub(crate) y: &'a [(f64, String)],
+    pub(crate) y_name: String,
+    pub(crate) x: &'a [Label],
+    pub(crate) x_name: &'a str,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// Marks of the upright axis, at their places.
-pub(super) fn upright(axis: &Axis, plain: fn(f64) -> String) -> Vec<Label> {
+pub(crate) fn upright(axis: &Axis, plain: fn(f64) -> String) -> Vec<Label> {
     let marks = axis.marks(plain).into_iter();
     marks.map(|(value, name)| (axis.at(value), name)).collect()
 }
 
 /// A number in a drawing: a tenth of a unit is less than can be seen.
-pub(super) fn px(value: f64) -> String {
+pub(crate) fn px(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 /// A name that has room for so many letters, and is told in full to who points at it.
-pub(super) fn clipped(name: &str, letters: usize) -> Markup {
+pub(crate) fn clipped(name: &str, letters: usize) -> Markup {
     html! {
         @if name.chars().count() > letters {
             (name.chars().take(letters - 1).collect::<String>()) "…" title { (name) }
@@ -76,7 +76,7 @@ pub(super) fn clipped(name: &str, letters: usize) -> Markup {
 }
 
 impl Plot<'_> {
-    pub(super) fn draw(&self) -> Markup {
+    pub(crate) fn draw(&self) -> Markup {
         html! {
             svg class="plot" viewBox={"0 0 " (WIDTH) " " (HEIGHT)} role="img" aria-label=(self.about) {
                 (self.axes())

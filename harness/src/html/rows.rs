@@ -19,10 +19,10 @@ const AROUND: f64 = 8.0;
 const HALF: f64 = 6.5;
 
 /// Where values may stand.
-pub(super) const ALONG: (f64, f64) = (LEFT, RIGHT);
+pub(crate) const ALONG: (f64, f64) = (LEFT, RIGHT);
 
 /// What stands in a row, in values of the axis.
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// From one value to another.
     Bar {
         ink: String,
@@ -43,13 +43,13 @@ pub(super) enum Piece {
 }
 
 /// A row.
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) pieces: Vec<Piece>,
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// Draws `rows`; `about` is for those who cannot see them.
-pub(super) fn draw(
+pub(crate) fn draw(
     about: &str,
     axis: &Axis,
     (axis_name, plain): (&str, fn(f64) -> String),

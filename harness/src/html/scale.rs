@@ -2,11 +2,11 @@
 //! Axes: where a value stands, and which values are marked.
 
 /// What is written beside a mark.
-pub(super) type Label = (f64, String);
+pub(crate) type Label = (f64, String);
 
 /// From values to places in a drawing.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     kind: Kind,
     /// Where its least value stands, and where its largest.
     places: (f64, f64),
@@ -22,7 +22,7 @@ enum Kind {
 
 impl Axis {
     /// From 0 to a round value at or above `most`.
-    pub(super) fn linear(most: f64, places: (f64, f64)) -> Axis {
+    pub(crate) fn linear(most: f64, places: (f64, f64)) -> Axis {
         let most = if most > 0.0 { most } else { 1.0 };
         let rough = most / 5.0;
         let power = 10f64.powf(rough.log10().floor());
@@ -39,7 +39,7 @@ impl Axis {
 
     /// From the power of ten at or below `least` to that at or above `most`, both
     /// above 0.
-    pub(super) fn log(least: f64, most: f64, places: (f64, f64)) -> Axis {
+    pub(crate) fn log(least: f64, most: f64, places: (f64, f64)) -> Axis {
         let low = least.log10().floor() as i32;
         let high = (most.log10().ceil() as i32).max(low + 1);
         Axis {
@@ -49,7 +49,7 @@ impl Axis {
     }
 
     /// From 0, but logarithmic if the values lie too far apart to be seen together.
-    pub(super) fn fitting(values: &[f64], places: (f64, f64)) -> Axis {
+    pub(crate) fn fitting(values: &[f64], places: (f64, f64)) -> Axis {
         let above = || values.iter().copied().filter(|value| *value > 0.0);
         let least = above().fold(f64::INFINITY, f64::min);
         let most = above().fold(0.0, f64::max);
@@ -59,12 +59,12 @@ impl Axis {
         }
     }
 
-    pub(super) fn is_log(&self) -> bool {
+    pub(crate) fn is_log(&self) -> bool {
         matches!(self.kind, Kind::Log { .. })
     }
 
     /// Where a value stands; at the end of the axis if it lies beyond.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let share = match self.kind {
             Kind::Linear { step, steps } => value / (step * f64::from(steps)),
             Kind::Log { .. } if value <= 0.0 => 0.0,
@@ -74,7 +74,7 @@ impl Axis {
     }
 
     /// Values to be marked, as `plain` writes them.
-    pub(super) fn marks(&self, plain: fn(f64) -> String) -> Vec<Label> {
+    pub(crate) fn marks(&self, plain: fn(f64) -> String) -> Vec<Label> {
         match self.kind {
             Kind::Linear { step, steps } => (0..=steps)
                 .map(|n| f64::from(n) * step)
@@ -101,7 +101,7 @@ impl Axis {
 
 /// Places for labels that are wanted at `wanted`, in any order: `apart` from each
 /// other, within `from` to `to` as far as they fit, and moved as little as can be.
-pub(super) fn spread_out(wanted: &[f64], apart: f64, from: f64, to: f64) -> Vec<f64> {
+pub(crate) fn spread_out(wanted: &[f64], apart: f64, from: f64, to: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
     // Less what those before it need, no label may be below the next: where that is
@@ -130,7 +130,7 @@ pub(super) fn spread_out(wanted: &[f64], apart: f64, from: f64, to: f64) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::html::number;
+    use crate::html::number;
 
     fn values(axis: &Axis) -> Vec<f64> {
         let marks = axis.marks(number::short);
