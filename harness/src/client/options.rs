@@ -12,6 +12,9 @@ use crate::PAGE_SIZE;
 /// another thread, before that is an error.
 const ATTEMPTS: usize = 64;
 
+/// What a page table maps, in bytes, and how many the module keeps together.
+const LEAF: usize = 2 << 20;
+
 /// Where a [`Window`] goes in the process, and in how many mappings.
 ///
 /// ```no_run
@@ -45,7 +48,10 @@ enum Place {
 }
 
 impl WindowOptions {
-    /// A window in one mapping, at an address of the kernel's choice.
+    /// A window in one mapping, at an address of the kernel's choice: if it has 2 MiB or
+    /// more, one that lies to 2 MiB as the offset does, where there is room. So the pages
+    /// that the module keeps together have a page table of their own, and threads that
+    /// fault in different ones do not meet at its lock.
     pub const fn new() -> WindowOptions {
         WindowOptions {
             place: Place::Anywhere,
@@ -102,9 +108,8 @@ impl WindowOptions {
             return Err(invalid());
         }
         let start = match self.place {
-            // SAFETY: An address of the kernel's choice disturbs nobody.
-            Place::Anywhere => unsafe { map(ptr::null_mut(), fd, from, length, 0) },
-            Place::Aligned(alignment) => map_aligned(fd, from, length, alignment),
+            Place::Anywhere => map_anywhere(fd, from, length),
+            Place::Aligned(alignment) => map_aligned(fd, from, length, alignment, 0),
             Place::At(address) => map_at(fd, from, length, address),
         }?;
         // SAFETY: It was just made, and has no other owner. From now on whatever is
@@ -153,20 +158,34 @@ fn map_at(
     unsafe { map(place, fd, offset, length, libc::MAP_FIXED_NOREPLACE) }
 }
 
-/// Maps at a multiple of `alignment`: finds where there is room, and goes there.
+/// Maps where the kernel likes, but as leaves lie, if there is room.
+fn map_anywhere(fd: BorrowedFd<'_>, offset: libc::off_t, length: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: An address of the kernel's choice disturbs nobody.
+    let anywhere = || unsafe { map(ptr::null_mut(), fd, offset, length, 0) };
+    if length < LEAF {
+        return anywhere();
+    }
+    let beyond = offset.rem_euclid(LEAF as libc::off_t) as usize;
+    map_aligned(fd, offset, length, LEAF, beyond).or_else(|_| anywhere())
+}
+
+/// Maps so many bytes beyond a multiple of `alignment`: finds where there is room, and goes
+/// there.
 fn map_aligned(
     fd: BorrowedFd<'_>,
     offset: libc::off_t,
     length: usize,
     alignment: usize,
+    beyond: usize,
 ) -> io::Result<NonNull<u8>> {
     if !is_whole_pages(alignment) || !alignment.is_power_of_two() {
         return Err(invalid());
     }
-    let room = length.checked_add(alignment).ok_or_else(invalid)?;
+    let room = length.checked_add(alignment + beyond);
+    let room = room.ok_or_else(invalid)?;
     let mut result = Err(invalid());
     for _ in 0..ATTEMPTS {
-        let address = free_interval(room)?.next_multiple_of(alignment);
+        let address = free_interval(room)?.next_multiple_of(alignment) + beyond;
         result = map_at(fd, offset, length, address);
         let taken = |error: &io::Error| error.raw_os_error() == Some(libc::EEXIST);
         if !result.as_ref().is_err_and(taken) {

@@ -21,8 +21,9 @@ fn library(ctx: &Ctx, tools: &Toolchain) -> Result<PathBuf> {
     let target_dir = ctx.cached("coherence");
     let mut cargo = cargo(ctx, tools);
     cargo
-        .args(["build", "--release", "--package", "faultline-coherence"])
-        .args(["--features", "plugin", "--target-dir"])
+        .args(["rustc", "--release", "--package", "faultline-coherence"])
+        .args(["--lib", "--crate-type", "cdylib", "--features", "plugin"])
+        .arg("--target-dir")
         .arg(&target_dir);
     Step::new(ctx, "building the plugin", cargo).run()?;
     let library = target_dir.join("release/libfaultline_coherence.so");

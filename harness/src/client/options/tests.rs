@@ -49,6 +49,16 @@ fn an_aligned_window_begins_at_a_multiple() {
 }
 
 #[test]
+fn a_long_window_lies_as_leaves_do() {
+    let space = memory(3 * LEAF / PAGE);
+    for offset in [0, LEAF - PAGE, LEAF, PAGE] {
+        let window = space.window(offset as u64, LEAF + PAGE).expect("a window");
+        assert_eq!(window.ptr().addr() % LEAF, offset % LEAF, "{offset:#x}");
+        assert_eq!(window.store(LEAF, 1), Ok(()));
+    }
+}
+
+#[test]
 fn a_window_at_an_address_replaces_nothing() {
     let space = memory(8);
     let first = space.window(0, 4 * PAGE).expect("a window");
