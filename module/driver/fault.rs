@@ -11,9 +11,10 @@ use kernel::prelude::*;
 use super::{
     backing::Source,
     directory::SpacePage,
+    directory::LEAF_PAGES,
     filling::{Filling, Target, Way as _},
     locked::Locked,
-    mistake::Mistake,
+    mistake::{share_line, Mistake},
     point::Point,
     region::Region,
     space::Space,
@@ -173,6 +174,9 @@ impl Space {
                 tally.note_success(way.kind(), access);
                 if Mistake::SharedCount.is_made() {
                     self.lock.changes.raise();
+                }
+                if Mistake::ShareLine.is_made() {
+                    share_line(target.page as u64 / LEAF_PAGES as u64);
                 }
                 if Mistake::StoreSame.is_made() {
                     self.lock.store_same();

@@ -58,6 +58,8 @@ pub(crate) enum Mistake {
     SharedCount,
     /// C10: it has the lock of its region meanwhile.
     HoldRegion,
+    /// C10: it counts itself in its leaf's word of a line that eight leaves share.
+    ShareLine,
     /// C10: it stores what is there already.
     StoreSame,
     /// Regions are not joined with their like.
@@ -109,10 +111,25 @@ impl Mistake {
             Self::SkipCharge => c"skip_charge",
             Self::SharedCount => c"shared_count",
             Self::HoldRegion => c"hold_region",
+            Self::ShareLine => c"share_line",
             Self::StoreSame => c"store_same",
             Self::SkipJoin => c"skip_join",
             Self::ForgetEnded => c"forget_ended",
             Self::SkipClip => c"skip_clip",
         }
     }
+}
+
+/// What [`Mistake::ShareLine`] does: nobody reads it, and no two leaves beside each other
+/// have the same word.
+#[cfg_attr(not(faultline_busted), allow(dead_code))]
+pub(crate) fn share_line(leaf: u64) {
+    use kernel::sync::atomic::{Atomic, Relaxed};
+
+    #[repr(align(64))]
+    struct Line([Atomic<u64>; 8]);
+    static COUNTS: Line = Line([const { Atomic::new(0) }; 8]);
+
+    // Relaxed: it orders nothing.
+    COUNTS.0[leaf as usize % 8].fetch_add(1, Relaxed);
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::ctx::Ctx;
 use crate::exit::Coded;
 use crate::suite::host::{self, Tier};
-use crate::suite::{Suite, busted, e2e, guest, torture};
+use crate::suite::{Suite, busted, coherence, e2e, guest, torture};
 
 /// Run every test, in userspace and in the VM
 #[derive(Args, Debug)]
@@ -35,6 +35,7 @@ impl TestArgs {
         guest::run(&mut suite)?;
         guest::stress(&mut suite)?;
         busted::run(&mut suite)?;
+        coherence::run(&mut suite)?;
         torture::run(&mut suite)?;
         e2e::run(&mut suite)?;
         if suite.is_empty() {

@@ -3,6 +3,7 @@
 
 pub(crate) mod busted;
 mod c;
+pub(crate) mod coherence;
 pub(crate) mod e2e;
 pub(crate) mod guest;
 pub(crate) mod host;
