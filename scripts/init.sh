@@ -41,6 +41,8 @@ finish() {
 
 # An emulated machine boots on one processor: see xtask/src/vm/qemu.rs.
 for cpu in /sys/devices/system/cpu/cpu*/online; do
+	# None if there is one processor only.
+	[ -e "$cpu" ] || continue
 	read -r online <"$cpu"
 	[ "$online" = 1 ] && continue
 	if ! echo 1 >"$cpu"; then

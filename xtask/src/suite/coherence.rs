@@ -36,7 +36,7 @@ const PLANTED: [Planted; 2] = [
     Planted {
         mistake: "shared_count",
         is_truly_shared: true,
-        file: "module/driver/",
+        file: "module/driver/precision.rs",
     },
     Planted {
         mistake: "share_line",
