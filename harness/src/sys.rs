@@ -251,6 +251,17 @@ pub fn become_realtime() -> io::Result<()> {
     }
 }
 
+/// How often this thread has slept so far, waiting for something.
+pub fn thread_sleeps() -> io::Result<u64> {
+    // SAFETY: All zeroes is a valid rusage.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: The structure is ours.
+    match unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) } {
+        0 => Ok(usage.ru_nvcsw as u64),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Marks the begin of a phase for a plugin of QEMU; a no-op otherwise.
 pub fn mark_begin() {
     // SAFETY: `nopl 0x464c0001(%rax,%rax,1)`: it computes an address, and does nothing.

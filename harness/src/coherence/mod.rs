@@ -162,6 +162,7 @@ fn phases(options: &Options) -> io::Result<()> {
                 "target": name(on),
                 "threads": options.threads,
                 "operations": operations,
+                "sleeps": measured.sleeps,
                 "objects": objects,
             });
             println!("{line}");

@@ -11,7 +11,9 @@ use std::fs;
 use std::hint;
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 use std::thread;
 
 use crate::sys;
@@ -56,6 +58,8 @@ const OBJECTS: &str = "/sys/kernel/debug/faultline/objects";
 pub(super) struct Phase {
     /// The module's objects when it ended, as it tells them; none without the module.
     pub(super) objects: String,
+    /// How often a thread has slept in it.
+    pub(super) sleeps: u64,
 }
 
 impl Phase {
@@ -69,20 +73,23 @@ impl Phase {
 /// it is from when all are ready until all are done.
 pub(super) fn together(
     count: u32,
-    phase: Option<&mut Phase>,
+    mut phase: Option<&mut Phase>,
     work: impl Fn(u32) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
+    let slept = AtomicU64::new(0);
     let words: Vec<Word> = (0..count).map(|_| Word::default()).collect();
     let command = Word::default();
     let member = |number: u32| {
         let own = &words[number as usize];
-        let pinned = pin(number);
+        let before = pin(number).and_then(|()| sys::thread_sleeps());
         own.set(READY);
         command.wait(GO);
-        let outcome = pinned.and_then(|()| work(number));
+        let outcome = before.and_then(|before| work(number).map(|()| before));
         own.set(DONE);
         command.wait(LEAVE);
-        outcome
+        // Relaxed: the thread is joined before it is read.
+        slept.fetch_add(sys::thread_sleeps()? - outcome?, Relaxed);
+        Ok(())
     };
     thread::scope(|scope| {
         let member = &member;
@@ -96,15 +103,17 @@ pub(super) fn together(
                 thread::yield_now();
             }
         }
+        let before = sys::thread_sleeps()?;
         if phase.is_some() {
             sys::mark_begin();
         }
         command.set(GO);
         let own = pinned.and_then(|()| work(0));
         words[1..].iter().for_each(|word| word.wait(DONE));
-        if let Some(phase) = phase {
+        if let Some(phase) = &mut phase {
             phase.end();
         }
+        slept.fetch_add(sys::thread_sleeps()? - before, Relaxed);
         command.set(LEAVE);
         let join = |thread: thread::ScopedJoinHandle<'_, io::Result<()>>| {
             thread
@@ -112,6 +121,9 @@ pub(super) fn together(
                 .unwrap_or_else(|_| Err(io::Error::other("panic")))
         };
         let ends: Vec<_> = others.into_iter().map(join).collect();
+        if let Some(phase) = phase {
+            phase.sleeps = slept.load(Relaxed);
+        }
         ends.into_iter().fold(own, Result::and)
     })
 }

@@ -54,10 +54,16 @@ fn align(table: &mut Table, from: usize, count: usize) {
 
 fn phases(counted: &Counted) -> Table {
     let names = ["workload", "target", "CPUs", "operations"];
-    let figures = ["sharing writes", "of the module", "module lines", "moves"];
+    let figures = [
+        "sharing writes",
+        "of the module",
+        "module lines",
+        "moves",
+        "sleeps",
+    ];
     let mut table = table(names.into_iter().chain(figures).chain(["hottest line"]));
     table.add_rows(counted.all_series().flatten().map(phase));
-    align(&mut table, 2, 6);
+    align(&mut table, 2, 7);
     table
 }
 
@@ -73,6 +79,7 @@ fn phase(phase: &Measured) -> Vec<String> {
         each(phase.module.writes),
         phase.module.lines.to_string(),
         each(phase.counted.transfers),
+        each(phase.sleeps),
         hot.map_or(String::new(), |hot| {
             format!("{}: {}", each(hot.writes), words::line(hot))
         }),

@@ -49,6 +49,9 @@ pub struct Measured {
     pub threads: u32,
     /// Operations of all threads.
     pub operations: u64,
+    /// How often a thread slept, for another one that it had to wait for.
+    #[serde(default)]
+    pub sleeps: u64,
     /// What was counted.
     pub counted: Phase,
     /// Of the sharing writes, those of the module.

@@ -30,6 +30,7 @@ struct Done {
     target: String,
     threads: u32,
     operations: u64,
+    sleeps: u64,
     #[serde(default)]
     objects: Vec<Object>,
 }
@@ -133,6 +134,7 @@ impl Names<'_> {
             target: done.target.clone(),
             threads: done.threads,
             operations: done.operations,
+            sleeps: done.sleeps,
             counted: phase.clone(),
             module,
             hottest: lines.iter().take(HOTTEST).map(hot).collect(),
@@ -241,7 +243,7 @@ impl Names<'_> {
 mod tests {
     use super::*;
 
-    const GUEST: &str = r#"{"phase":1,"workload":"pft","unit":"fault","target":"range","threads":2,"operations":4,"objects":[{"space":1,"object":"Leaf","address":12288,"bytes":64}]}"#;
+    const GUEST: &str = r#"{"phase":1,"workload":"pft","unit":"fault","target":"range","threads":2,"operations":4,"sleeps":0,"objects":[{"space":1,"object":"Leaf","address":12288,"bytes":64}]}"#;
     const SYMBOLS: &str = "1000 t bump\t[faultline]\n1100 T other\n2000 D counter\n2040 D end\n";
 
     fn line(address: u64, sites: Vec<(u64, u32, u32, u32)>) -> SharedLine {

@@ -44,11 +44,27 @@ pub(super) struct Pair {
     pub(super) name: Name,
     pub(super) sharing: Figure,
     pub(super) module: Figure,
+    /// Whether threads slept for each other in either run. How often that happens, and so
+    /// what is written for it, is another each time: it does not repeat.
+    pub(super) slept: bool,
+}
+
+/// What is said of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Same,
+    Different,
+    /// Different, but it was not to be expected that it is not.
+    Slept,
 }
 
 impl Pair {
-    pub(super) fn agrees(&self) -> bool {
-        self.sharing.agrees && self.module.agrees
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.sharing.agrees && self.module.agrees {
+            true => Verdict::Same,
+            false if self.slept => Verdict::Slept,
+            false => Verdict::Different,
+        }
     }
 }
 
@@ -71,9 +87,16 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Whether both runs have the same phases, and these agree.
+    /// Whether both runs have the same phases, and these agree, but for those that do not
+    /// repeat.
     pub(super) fn agrees(&self) -> bool {
-        self.only.iter().all(Vec::is_empty) && self.pairs.iter().all(Pair::agrees)
+        self.only.iter().all(Vec::is_empty) && self.count(Verdict::Different) == 0
+    }
+
+    /// Pairs of which this is said.
+    pub(super) fn count(&self, verdict: Verdict) -> usize {
+        let pairs = self.pairs.iter();
+        pairs.filter(|pair| pair.verdict() == verdict).count()
     }
 }
 
@@ -126,6 +149,7 @@ fn pair(before: &Measured, after: &Measured, within: f64) -> Pair {
         name: name(before),
         sharing: figure(|phase| phase.counted.sharing_writes),
         module: figure(|phase| phase.module.writes),
+        slept: before.sleeps + after.sleeps != 0,
     }
 }
 
@@ -158,8 +182,12 @@ mod tests {
         let comparison = judge(&a, &b, 0.05).unwrap();
         let pair = &comparison.pairs[0];
         assert!(pair.sharing.agrees && !pair.module.agrees);
-        assert!(comparison.pairs[1..].iter().all(Pair::agrees));
+        assert_eq!(comparison.count(Verdict::Different), 1);
         assert!(!comparison.agrees());
+        b.phases[0].sleeps = 1;
+        let comparison = judge(&a, &b, 0.05).unwrap();
+        assert_eq!(comparison.pairs[0].verdict(), Verdict::Slept);
+        assert!(comparison.agrees());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
-use super::judge::{ALWAYS, Comparison, Figure, Name, Pair};
+use super::judge::{ALWAYS, Comparison, Figure, Name, Pair, Verdict};
 use crate::coherence::words::cpus;
 
 /// A table, what one has to know, and the verdict as the last line.
@@ -33,11 +33,15 @@ pub(super) fn text(comparison: &Comparison, within: f64) -> String {
     for note in &comparison.notes {
         let _ = writeln!(text, "NOTE: not alike: {note}");
     }
-    let (agree, differ) = counts(comparison);
+    let [agree, differ, slept] = counts(comparison);
+    if slept != 0 {
+        text += "slept: they differ, but threads slept for each other in them, which does not \
+                 repeat.\n";
+    }
     let [before, after] = comparison.only.each_ref().map(Vec::len);
     let _ = writeln!(
         text,
-        "{}: {agree} phases agree, {differ} differ, {before} only in the first run, {after} only \
+        "{}: {agree} phases agree, {differ} differ, {slept} differ and slept, {before} only in the first run, {after} only \
          in the second",
         verdict(comparison)
     );
@@ -45,18 +49,17 @@ pub(super) fn text(comparison: &Comparison, within: f64) -> String {
 }
 
 fn verdict(comparison: &Comparison) -> &'static str {
-    match (comparison.agrees(), counts(comparison).1) {
+    match (comparison.agrees(), comparison.count(Verdict::Different)) {
         (true, _) => "same",
         (false, 0) => "INCOMPLETE",
         (false, _) => "DIFFERENT",
     }
 }
 
-/// Phases that agree, and that differ.
-fn counts(comparison: &Comparison) -> (usize, usize) {
-    let pairs = &comparison.pairs;
-    let agree = pairs.iter().filter(|pair| pair.agrees()).count();
-    (agree, pairs.len() - agree)
+/// Phases that agree, that differ, and that differ and slept.
+fn counts(comparison: &Comparison) -> [usize; 3] {
+    let verdicts = [Verdict::Same, Verdict::Different, Verdict::Slept];
+    verdicts.map(|verdict| comparison.count(verdict))
 }
 
 fn table(comparison: &Comparison) -> Table {
@@ -76,7 +79,12 @@ fn table(comparison: &Comparison) -> Table {
             change(sharing),
             both(module),
             change(module),
-            if pair.agrees() { "same" } else { "DIFFERENT" }.to_owned(),
+            match pair.verdict() {
+                Verdict::Same => "same",
+                Verdict::Different => "DIFFERENT",
+                Verdict::Slept => "slept",
+            }
+            .to_owned(),
         ]);
     }
     for column in table.column_iter_mut().skip(2).take(5) {
@@ -101,12 +109,13 @@ pub(super) fn json(comparison: &Comparison) -> String {
     for (of_run, only_in) in comparison.only.iter().zip(names) {
         text.extend(of_run.iter().map(|name| only(name, only_in)));
     }
-    let (same, different) = counts(comparison);
+    let [same, different, slept] = counts(comparison);
     let [only_before, only_after] = comparison.only.each_ref().map(Vec::len);
     let last = json!({
         "verdict": verdict(comparison).to_lowercase(),
         "same": same,
         "different": different,
+        "slept": slept,
         "only_before": only_before,
         "only_after": only_after,
         "notes": comparison.notes,
@@ -130,7 +139,11 @@ fn pair(pair: &Pair) -> String {
         "threads": pair.name.threads,
         "sharing_writes": figure(&pair.sharing),
         "module_writes": figure(&pair.module),
-        "verdict": if pair.agrees() { "same" } else { "different" },
+        "verdict": match pair.verdict() {
+            Verdict::Same => "same",
+            Verdict::Different => "different",
+            Verdict::Slept => "slept",
+        },
     });
     format!("{line}\n")
 }
