@@ -26,7 +26,6 @@ mod text;
 mod words;
 mod work;
 
-use std::fs;
 use std::io;
 use std::process::ExitCode;
 
@@ -83,9 +82,6 @@ struct Options {
     target: Option<Vec<On>>,
 }
 
-/// Microseconds of a second that real-time threads may run.
-const REALTIME_LIMIT: &str = "/proc/sys/kernel/sched_rt_runtime_us";
-
 /// The kernel's own memory, by the names of the benchmarks.
 const KERNELS: [(&str, On); 2] = [("anon", On::Linux), ("memfd", On::Memfd)];
 
@@ -135,7 +131,6 @@ fn phases(options: &Options) -> io::Result<()> {
     memory::forbid_huge_pages()?;
     // What the scheduler does depends on how long a phase takes, not on its work.
     sys::become_realtime()?;
-    fs::write(REALTIME_LIMIT, "-1")?;
     let all = || {
         let policies = Policy::all().map(On::Space);
         KERNELS.iter().map(|(_, on)| *on).chain(policies).collect()

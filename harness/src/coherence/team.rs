@@ -63,9 +63,23 @@ pub(super) struct Phase {
 }
 
 impl Phase {
-    fn end(&mut self) {
+    fn end(&mut self) -> io::Result<()> {
         sys::mark_end();
-        self.objects = fs::read_to_string(OBJECTS).unwrap_or_default();
+        match fs::read_to_string(OBJECTS) {
+            Ok(objects) => self.objects = objects,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Says that a thread is done, even if its work panics: the others wait for it.
+struct Done<'a>(&'a Word);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.set(DONE);
     }
 }
 
@@ -84,8 +98,9 @@ pub(super) fn together(
         let before = pin(number).and_then(|()| sys::thread_sleeps());
         own.set(READY);
         command.wait(GO);
+        let done = Done(own);
         let outcome = before.and_then(|before| work(number).map(|()| before));
-        own.set(DONE);
+        drop(done);
         command.wait(LEAVE);
         // Relaxed: the thread is joined before it is read.
         slept.fetch_add(sys::thread_sleeps()? - outcome?, Relaxed);
@@ -110,9 +125,7 @@ pub(super) fn together(
         command.set(GO);
         let own = pinned.and_then(|()| work(0));
         words[1..].iter().for_each(|word| word.wait(DONE));
-        if let Some(phase) = &mut phase {
-            phase.end();
-        }
+        let ended = phase.as_mut().map_or(Ok(()), |phase| phase.end());
         slept.fetch_add(sys::thread_sleeps()? - before, Relaxed);
         command.set(LEAVE);
         let join = |thread: thread::ScopedJoinHandle<'_, io::Result<()>>| {
@@ -124,7 +137,7 @@ pub(super) fn together(
         if let Some(phase) = phase {
             phase.sleeps = slept.load(Relaxed);
         }
-        ends.into_iter().fold(own, Result::and)
+        ends.into_iter().fold(own.and(ended), Result::and)
     })
 }
 

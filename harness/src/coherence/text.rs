@@ -178,12 +178,12 @@ mod tests {
         let rows = rows(&text, ["pft", "global"]);
         assert_eq!(rows.len(), 3, "two phases and their ceilings: {text}");
         assert_eq!(
-            rows[0][2..9],
-            ["1", "256 × fault", "0.00", "0.00", "0", "0.00", ""]
+            rows[0][2..10],
+            ["1", "256 × fault", "0.00", "0.00", "0", "0.00", "0.00", ""]
         );
-        let with_two = ["2", "512 × fault", "6.00", "3.00", "4", "1.20"];
-        assert_eq!(rows[1][2..8], with_two);
-        assert_eq!(rows[1][8], "3.00: faultline's space, by fault [faultline]");
+        let with_two = ["2", "512 × fault", "6.00", "3.00", "4", "1.20", "0.00"];
+        assert_eq!(rows[1][2..9], with_two);
+        assert_eq!(rows[1][9], "3.00: faultline's space, by fault [faultline]");
     }
 
     #[test]

@@ -45,6 +45,23 @@ pub fn is_atomic(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether an instruction is a repeated string instruction, which accesses a line in
+/// many steps.
+pub fn repeats(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    let mut is_repeated = false;
+    while let [first, more @ ..] = rest {
+        match first {
+            0xf2 | 0xf3 => is_repeated = true,
+            0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0x40..=0x4f => {}
+            0xa4..=0xa7 | 0xaa..=0xaf => return is_repeated,
+            _ => return false,
+        }
+        rest = more;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,6 +80,14 @@ impl Line {
         moved
     }
 
+    /// Notes further bytes of an access.
+    pub fn extend(&mut self, kind: Kind, bytes: Bytes) {
+        self.bytes |= bytes;
+        if kind.writes() {
+            self.dirty |= bytes;
+        }
+    }
+
     /// Whether it is one processor's business only, so far.
     pub fn is_private(&self) -> bool {
         self.accessed.count_ones() <= 1

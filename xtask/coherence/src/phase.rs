@@ -2,7 +2,7 @@
 //! A measured phase: which lines were accessed in it, and what came of them.
 //!
 //! Who may race: the vCPUs, each a thread of QEMU, call [`Phases::access`]; any of
-//! them may begin or end a phase. A phase is over for all once `active` is clear and
+//! them may begin or end a phase, one at a time. A phase is over for all once `active` is clear and
 //! every vCPU has been seen outside of an access: `busy` and `active` are a
 //! store-buffering pair, both sides sequentially consistent. So no access is counted
 //! in a phase that it did not begin in, and the one that ends it is alone with the
@@ -39,6 +39,9 @@ pub struct Access {
     pub physical: u64,
     /// How many bytes.
     pub size: u64,
+    /// The instruction repeats (`rep movs`, `rep stos`): a step of it that goes on in the
+    /// line of the step before is no further access.
+    pub repeats: bool,
 }
 
 /// Accesses of one vCPU, of the kernel and of user code.
@@ -52,9 +55,21 @@ struct Vcpu {
     interrupts: AtomicU64,
     /// A [`Nesting`], less one.
     nesting: AtomicU64,
+    /// Where its last repeated read and write ended, and of which instruction.
+    steps: [[AtomicU64; 2]; 2],
 }
 
 impl Vcpu {
+    /// Whether an access only goes on with the line of the one before.
+    fn goes_on(&self, access: &Access) -> bool {
+        let [code, end] = &self.steps[usize::from(access.kind.writes())];
+        // Relaxed: its own vCPU's only.
+        let same = code.load(Relaxed) == access.code && end.load(Relaxed) == access.physical;
+        code.store(if access.repeats { access.code } else { 0 }, Relaxed);
+        end.store(access.physical + access.size, Relaxed);
+        access.repeats && same && access.physical % LINE != 0
+    }
+
     fn nesting(&self) -> Nesting {
         // Relaxed: its own vCPU's only.
         Nesting(self.nesting.load(Relaxed) + Nesting::NONE.0)
@@ -93,6 +108,8 @@ pub struct Phases {
     epoch: AtomicU32,
     vcpus: Vec<Vcpu>,
     shards: Vec<Mutex<Shard>>,
+    /// Held by who begins or ends a phase.
+    control: Mutex<()>,
     /// Accesses beyond the table.
     pub beyond: AtomicU64,
 }
@@ -106,6 +123,7 @@ impl Phases {
             epoch: AtomicU32::new(0),
             vcpus: (0..MAX_CPUS).map(|_| Vcpu::default()).collect(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            control: Mutex::default(),
             beyond: AtomicU64::new(0),
         })
     }
@@ -118,13 +136,14 @@ impl Phases {
 
     /// Begins a phase, and drops what there is of one that was not ended.
     pub fn begin(&self) {
+        let _alone = self.control.lock().expect("no panic");
         self.stop();
         for shard in &self.shards {
             *shard.lock().expect("no panic") = Shard::default();
         }
         for vcpu in &self.vcpus {
             let counts = vcpu.counts.iter().flatten();
-            for count in counts.chain([&vcpu.interrupts, &vcpu.nesting]) {
+            for count in counts.chain([&vcpu.interrupts]) {
                 count.store(0, Relaxed);
             }
         }
@@ -134,6 +153,7 @@ impl Phases {
 
     /// Ends the phase; none if there is none.
     pub fn end(&self) -> Option<Collected> {
+        let _alone = self.control.lock().expect("no panic");
         if !self.stop() {
             return None;
         }
@@ -180,14 +200,15 @@ impl Phases {
                 vcpu.nesting.store(0, Relaxed);
             }
             let in_interrupt = vcpu.nesting().in_interrupt();
+            let goes_on = vcpu.goes_on(&access);
             let count = match in_interrupt {
                 true => &vcpu.interrupts,
                 false => &vcpu.counts[access.kind as usize][usize::from(!is_kernel(access.code))],
             };
             // Relaxed: only this vCPU writes it, and who reads it waits for `busy`.
-            count.store(count.load(Relaxed) + 1, Relaxed);
+            count.store(count.load(Relaxed) + u64::from(!goes_on), Relaxed);
             if !in_interrupt {
-                self.note(access);
+                self.note(access, goes_on);
             }
         }
         vcpu.busy.store(false, SeqCst);
@@ -201,18 +222,18 @@ impl Phases {
         }
     }
 
-    fn note(&self, access: Access) {
+    fn note(&self, access: Access, goes_on: bool) {
         let first = access.physical % LINE;
         let here = access.size.min(LINE - first);
-        self.note_line(access, access.physical / LINE, mask(first, here));
+        self.note_line(access, access.physical / LINE, mask(first, here), goes_on);
         // What is beyond the end of the page may be anywhere: left out.
         let rest = access.size - here;
         if rest > 0 && (access.physical + here) % 4096 != 0 {
-            self.note_line(access, access.physical / LINE + 1, mask(0, rest));
+            self.note_line(access, access.physical / LINE + 1, mask(0, rest), false);
         }
     }
 
-    fn note_line(&self, access: Access, number: u64, bytes: Bytes) {
+    fn note_line(&self, access: Access, number: u64, bytes: Bytes, goes_on: bool) {
         if !self.table.has(number) {
             self.beyond.fetch_add(1, Relaxed);
             return;
@@ -228,8 +249,19 @@ impl Phases {
                 shard.lock().expect("no panic").touched.push(number);
             }
             let before = entry.line;
-            let moved = entry.line.access(access.cpu, access.kind, bytes);
+            // A phase may begin in the midst of it.
+            let goes_on = goes_on && before.accessed >> access.cpu & 1 != 0;
+            let moved = match goes_on {
+                true => {
+                    entry.line.extend(access.kind, bytes);
+                    false
+                }
+                false => entry.line.access(access.cpu, access.kind, bytes),
+            };
             let update = |site: &mut crate::table::Site| {
+                if goes_on {
+                    return;
+                }
                 site.writes += u32::from(access.kind.writes());
                 site.reads += u32::from(!access.kind.writes());
                 site.transfers += u32::from(moved);
@@ -237,9 +269,12 @@ impl Phases {
             if entry.line.is_private() {
                 let early = &mut entry.early;
                 let at = (0..EARLY).find(|&i| early[i].code == access.code || early[i].code == 0);
-                if let Some(at) = at {
-                    early[at].code = access.code;
-                    update(&mut early[at]);
+                match at {
+                    Some(at) => {
+                        early[at].code = access.code;
+                        update(&mut early[at]);
+                    }
+                    None => update(&mut entry.early_others),
                 }
                 return;
             }
@@ -251,7 +286,13 @@ impl Phases {
                     return;
                 }
                 let first = before.accessed.trailing_zeros();
-                let new = Shared::new(first, before.bytes, access.address, &entry.early);
+                let new = Shared::new(
+                    first,
+                    before.bytes,
+                    access.address,
+                    &entry.early,
+                    entry.early_others,
+                );
                 shard.shared.insert(number, new);
             }
             let shared = shard.shared.get_mut(&number).expect("there is one");

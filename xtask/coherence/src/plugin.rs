@@ -24,6 +24,8 @@ const LONGEST: usize = 15;
 /// Bit of the word that stands for an instruction: it is atomic. Addresses repeat
 /// bit 56 from there on, also with five levels of page tables.
 const ATOMIC: u64 = 1 << 62;
+/// Another one: it repeats.
+const REPEATS: u64 = 1 << 61;
 /// Bits above those of an address.
 const UNUSED: u32 = 7;
 
@@ -173,10 +175,13 @@ extern "C" fn translated(_: Id, tb: *mut Tb) {
         {
             watch_entry(insn, step);
         }
-        let word = match insn::is_atomic(bytes) {
-            true => code ^ ATOMIC,
-            false => code,
-        };
+        let mut word = code;
+        if insn::is_atomic(bytes) {
+            word ^= ATOMIC;
+        }
+        if insn::repeats(bytes) {
+            word ^= REPEATS;
+        }
         let data = std::ptr::without_provenance_mut(word as usize);
         // SAFETY: As above.
         unsafe {
@@ -273,6 +278,16 @@ extern "C" fn accessed(cpu: c_uint, info: MemInfo, address: u64, data: *mut c_vo
     let Some(state) = STATE.get().filter(|state| state.phases.is_active()) else {
         return;
     };
+    let word = data.addr() as u64;
+    let code = ((word << UNUSED) as i64 >> UNUSED) as u64;
+    let is_atomic = (word ^ code) & ATOMIC != 0;
+    // SAFETY: It only decodes the word that it is given.
+    let is_store = unsafe { abi::qemu_plugin_mem_is_store(info) };
+    if is_atomic && !is_store {
+        // QEMU (9.2 and later) tells of an atomic access twice, as a load and a store:
+        // one access, for which the line moves once.
+        return;
+    }
     // SAFETY: QEMU passes what it knows of this access; the handle is used during the
     // call only.
     let at = unsafe { abi::qemu_plugin_get_hwaddr(info, address) };
@@ -283,14 +298,10 @@ extern "C" fn accessed(cpu: c_uint, info: MemInfo, address: u64, data: *mut c_vo
     // SAFETY: As above.
     let physical = unsafe { abi::qemu_plugin_hwaddr_phys_addr(at) };
     // SAFETY: It only decodes the word that it is given.
-    let is_store = unsafe { abi::qemu_plugin_mem_is_store(info) };
-    // SAFETY: As above.
     let size = 1 << unsafe { abi::qemu_plugin_mem_size_shift(info) };
-    let word = data.addr() as u64;
-    let code = ((word << UNUSED) as i64 >> UNUSED) as u64;
     state.phases.access(Access {
         cpu,
-        kind: match (is_store, word != code) {
+        kind: match (is_store, is_atomic) {
             (false, _) => Kind::Read,
             (true, false) => Kind::Write,
             (true, true) => Kind::Atomic,
@@ -299,5 +310,6 @@ extern "C" fn accessed(cpu: c_uint, info: MemInfo, address: u64, data: *mut c_vo
         address,
         physical,
         size,
+        repeats: (word ^ code) & REPEATS != 0,
     });
 }

@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::table::Site;
 
 /// Version of these records.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ pub struct Shared {
 
 impl Shared {
     /// One that had accessed `bytes`, with these instructions.
-    pub fn new(cpu: u32, bytes: Bytes, address: u64, early: &[Site]) -> Shared {
+    pub fn new(cpu: u32, bytes: Bytes, address: u64, early: &[Site], others: Site) -> Shared {
         let mut shared = Shared {
             address,
             sites: early
@@ -34,7 +34,7 @@ impl Shared {
                 .filter(|site| site.code != 0)
                 .copied()
                 .collect(),
-            others: Site::default(),
+            others,
             who: [0; LINE as usize],
         };
         shared.mark(cpu, bytes);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn different_bytes_are_not_common() {
-        let mut shared = Shared::new(0, 0x0f, 0x1000, &[]);
+        let mut shared = Shared::new(0, 0x0f, 0x1000, &[], Site::default());
         shared.access(1, 7, 0xf0, 0x1000);
         assert_eq!(shared.common(), 0);
         shared.access(1, 7, 0x18, 0x1000);
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_instruction_has_one_site_and_the_rest_is_counted_together() {
-        let mut shared = Shared::new(0, 1, 0x1000, &[Site::default()]);
+        let mut shared = Shared::new(0, 1, 0x1000, &[Site::default()], Site::default());
         for code in 1..=SITES as u64 + 5 {
             shared.access(1, code, 1, 0x1000).writes += 1;
             shared.access(1, code, 1, 0x1000).writes += 1;
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_kernels_address_is_kept() {
-        let mut shared = Shared::new(0, 1, 0x7000, &[]);
+        let mut shared = Shared::new(0, 1, 0x7000, &[], Site::default());
         shared.access(1, 1, 1, 0xffff_8880_0000_7000);
         shared.access(1, 1, 1, 0x7000);
         assert_eq!(shared.address, 0xffff_8880_0000_7000);

@@ -10,7 +10,7 @@ use std::hint;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::line::{LINE, Line};
 
@@ -28,7 +28,7 @@ pub struct Site {
 }
 
 /// Instructions that a slot remembers while its line is one processor's only.
-pub const EARLY: usize = 3;
+pub const EARLY: usize = 5;
 
 /// A line with what is remembered of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Entry {
     pub line: Line,
     /// The first instructions that accessed it.
     pub early: [Site; EARLY],
+    /// Accesses of further ones.
+    pub early_others: Site,
 }
 
 #[repr(C)]
@@ -50,7 +52,7 @@ struct Slot {
 
 /// All lines.
 pub struct Table {
-    memory: MmapMut,
+    memory: MmapRaw,
     lines: u64,
 }
 
@@ -66,7 +68,12 @@ impl Table {
             .len(length)
             .no_reserve_swap()
             .map_anon()?;
-        Ok(Table { memory, lines })
+        // It is touched here and there: whole huge pages would be mostly empty.
+        memory.advise(Advice::NoHugePage)?;
+        Ok(Table {
+            memory: memory.into(),
+            lines,
+        })
     }
 
     /// Whether there is a slot for this line.
@@ -77,7 +84,7 @@ impl Table {
     /// Does something with a line while nobody else does. `line` must be in it.
     pub fn with<T>(&self, line: u64, work: impl FnOnce(&mut Entry) -> T) -> T {
         assert!(self.has(line), "line {line:#x} is beyond the table");
-        let slots = self.memory.as_ptr().cast::<Slot>();
+        let slots = self.memory.as_mut_ptr().cast::<Slot>();
         // SAFETY: The memory has room for `lines` slots, and this one is of them.
         let slot = unsafe { slots.add(line as usize) };
         // SAFETY: It is aligned, as the memory is to pages, and lives as long as self. All

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use faultline_coherence::measured::Measured;
 
 use super::join::Taken;
@@ -73,6 +73,14 @@ pub(crate) fn measure(ctx: &Ctx, built: &Built, wanted: &Wanted) -> Result<Measu
         let module = built.modules.iter().find(|m| m.variant == wanted.variant);
         let module = module.context("the module was not built")?.path.clone();
         phases = named(&outcome, &tools.llvm.symbolizer(), module)?;
+        if let Some(phase) = phases.iter().find(|phase| phase.counted.beyond != 0) {
+            bail!(
+                "{} accesses of {} on {} are not in what was counted: they are beyond the table",
+                phase.counted.beyond,
+                phase.workload,
+                phase.target
+            );
+        }
     }
     Ok(Measurement { outcome, phases })
 }
@@ -107,8 +115,12 @@ fn script(wanted: &Wanted) -> String {
         Some(list) => format!(" {name} {}", quoted(list)),
         None => String::new(),
     });
+    // Real-time threads would make room for others now and then; these do not.
     format!(
-        "faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
+        "echo -1 >/proc/sys/kernel/sched_rt_runtime_us && \
+         for runtime in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do \
+         [ ! -e $runtime ] || echo 0 >$runtime || exit; done; \
+         faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
         wanted.cpus,

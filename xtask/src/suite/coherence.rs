@@ -144,7 +144,7 @@ mod tests {
         let code = Code {
             function: "fault".into(),
             module: Some("faultline".into()),
-            line: Some("module/driver/fault.rs:1".into()),
+            line: Some("module/driver/precision.rs:1".into()),
             writes,
             ..Code::default()
         };

@@ -69,6 +69,10 @@ pub(crate) fn kernel_args(accel: Accel, spec: &Spec) -> String {
     if accel == Accel::Tcg {
         words.extend(ALONE);
     }
+    if spec.plugin.is_some() {
+        // So that the name of a slab cache says what its objects are.
+        words.push("slab_nomerge");
+    }
     words.extend(raised_limits(spec));
     words.join(" ")
 }

@@ -18,6 +18,7 @@ fn access(cpu: u32, kind: Kind, physical: u64) -> Access {
         address: KERNEL + physical,
         physical,
         size: 8,
+        repeats: false,
     }
 }
 
@@ -153,4 +154,46 @@ fn user_code_runs_outside_of_all_interrupts() {
     phases.access(access(0, Kind::Write, 64));
     let collected = phases.end().unwrap();
     assert_eq!((collected.interrupts, collected.lines), (0, 2));
+}
+
+#[test]
+fn a_repeated_write_counts_once_for_each_line() {
+    let phases = phases();
+    phases.begin();
+    for cpu in 0..2 {
+        for at in 0..128 {
+            let size = 1;
+            let access = access(cpu, Kind::Write, at);
+            phases.access(Access {
+                size,
+                repeats: true,
+                ..access
+            });
+        }
+    }
+    let collected = phases.end().unwrap();
+    let writes: Vec<_> = collected
+        .shared
+        .iter()
+        .map(|(_, l, _)| (l.writes, l.dirty, l.transfers))
+        .collect();
+    assert_eq!(writes, [(2, u64::MAX, 1); 2]);
+    assert_eq!(collected.counts[Kind::Write as usize][0], 4);
+}
+
+#[test]
+fn what_many_instructions_did_before_a_line_was_shared_is_not_lost() {
+    let phases = phases();
+    phases.begin();
+    for n in 0..6 {
+        phases.access(Access {
+            code: KERNEL + 16 + n,
+            ..access(0, Kind::Write, 0)
+        });
+    }
+    phases.access(access(1, Kind::Read, 0));
+    let collected = phases.end().unwrap();
+    let details = collected.shared[0].2.as_ref().unwrap();
+    let sites: u32 = details.sites.iter().map(|s| s.writes).sum();
+    assert_eq!(sites + details.others.writes, collected.shared[0].1.writes);
 }
