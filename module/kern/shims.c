@@ -199,6 +199,23 @@ void faultline_live_add(unsigned int kind, u64 amount)
 	this_cpu_add(faultline_live[kind], amount);
 }
 
+#define FAULTLINE_NUMBERS 1024
+static atomic64_t faultline_numbers;
+static DEFINE_PER_CPU(u64, faultline_number);
+
+u64 faultline_next_number(void)
+{
+	u64 *last = &get_cpu_var(faultline_number);
+	u64 number = *last;
+
+	/* The last of a block, or none so far. Relaxed: only that no two are equal matters. */
+	if (number % FAULTLINE_NUMBERS == 0)
+		number = atomic64_fetch_add_relaxed(FAULTLINE_NUMBERS, &faultline_numbers);
+	*last = ++number;
+	put_cpu_var(faultline_number);
+	return number;
+}
+
 u64 faultline_live_sum(unsigned int kind)
 {
 	u64 sum = 0;

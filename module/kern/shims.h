@@ -85,6 +85,13 @@ bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums);
 void faultline_live_add(unsigned int kind, u64 amount);
 u64 faultline_live_sum(unsigned int kind);
 
+/*
+ * A number from 1 on that no other call returns. As get_next_ino(): each CPU has a
+ * block of numbers, so a line that all CPUs write is written once for 1024 of them.
+ * In tasks only.
+ */
+u64 faultline_next_number(void);
+
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 
