@@ -141,6 +141,9 @@ impl PageCount {
     #[cold]
     fn keep_one_near_limit(&self) -> bool {
         let _guard = self.near_limit.lock();
+        if self.raise_far_from_limit() {
+            return true;
+        }
         let sum = self.sum();
         let limit = self.limit.load(Relaxed);
         if sum + self.slack >= self.granted.load(Relaxed) {
@@ -151,6 +154,21 @@ impl PageCount {
             self.add(-1);
         }
         fits
+    }
+
+    /// Asks for more without a look at what each CPU holds back, which would take all of
+    /// these lines from their CPUs. Returns whether that was enough, so that this is far from
+    /// the limit now: not in a small count, and not where the limit or the total is near.
+    /// `near_limit` is held.
+    fn raise_far_from_limit(&self) -> bool {
+        // No more than are used.
+        let used = (self.read() - self.slack).max(0);
+        let wanted = used + self.ahead(used);
+        if wanted > self.granted.load(Relaxed) {
+            self.raise_granted(wanted.min(self.limit.load(Relaxed)));
+        }
+        // As for an addition that finds `granted` so.
+        self.is_far_from_limit()
     }
 
     /// How many pages are to be granted that are not used, with `used` that are.
@@ -174,7 +192,9 @@ impl PageCount {
 
     /// Whether the limit, or the total, is reached.
     pub(crate) fn is_full(&self) -> bool {
-        if self.is_far_from_limit() {
+        let may_get_more =
+            || self.read() + self.slack < self.limit.load(Relaxed) && !self.total.is_empty();
+        if self.is_far_from_limit() || may_get_more() {
             return false;
         }
         // `give_back` lowers `granted` for a moment too far.
