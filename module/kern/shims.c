@@ -259,10 +259,23 @@ void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsig
 	return entry;
 }
 
-void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry)
+unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq)
+{
+	return read_seqcount_begin(seq);
+}
+
+bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun)
+{
+	return read_seqcount_retry(seq, begun);
+}
+
+void faultline_maple_begin_store(seqcount_mutex_t *seq)
 {
 	write_seqcount_begin(seq);
-	mas_store_prealloc(mas, entry);
+}
+
+void faultline_maple_end_store(seqcount_mutex_t *seq)
+{
 	write_seqcount_end(seq);
 }
 

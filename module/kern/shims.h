@@ -104,7 +104,12 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
  */
 void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock);
 void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index);
-void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
+unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq);
+/* Whether something was stored meanwhile. */
+bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun);
+/* Around mas_store_prealloc(). Preemption is disabled between the two. */
+void faultline_maple_begin_store(seqcount_mutex_t *seq);
+void faultline_maple_end_store(seqcount_mutex_t *seq);
 /*
  * mas_preallocate(): before the store, which readers wait for. It may wait for
  * memory, with nofail for as long as it takes.
