@@ -18,7 +18,7 @@ use kernel::{
     types::Opaque,
 };
 
-use super::bindings;
+use super::{bindings, extent::Extent};
 
 /// Pages that all counts together may hand out, and how many are left. Counts
 /// take some ahead of their use, so one may have some that it does not use: no
@@ -257,6 +257,17 @@ impl PageCount {
     fn read(&self) -> i64 {
         // SAFETY: By the type invariants.
         unsafe { bindings::faultline_percpu_counter_read(self.counter.get()) }
+    }
+
+    /// What `cpu` holds back, if there may be a CPU of this number.
+    pub(crate) fn extent_of(&self, cpu: u32) -> Option<Extent> {
+        // SAFETY: By the type invariants.
+        let address =
+            unsafe { bindings::faultline_percpu_counter_address(self.counter.get(), cpu) };
+        (address != 0).then_some(Extent {
+            address,
+            bytes: size_of::<i32>(),
+        })
     }
 
     /// The number of pages counted; exact once nobody counts.

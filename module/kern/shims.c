@@ -216,6 +216,48 @@ u64 faultline_next_number(void)
 	return number;
 }
 
+static bool faultline_is_possible(unsigned int cpu)
+{
+	return cpu < nr_cpu_ids && cpu_possible(cpu);
+}
+
+int faultline_possible_from(unsigned int cpu)
+{
+	for (; cpu < nr_cpu_ids; cpu++)
+		if (cpu_possible(cpu))
+			return cpu;
+	return -1;
+}
+
+unsigned long faultline_numbers_address(void)
+{
+	return (unsigned long)&faultline_numbers;
+}
+
+unsigned long faultline_number_address(unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(&faultline_number, cpu) : 0;
+}
+
+unsigned long faultline_live_address(unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(&faultline_live[0], cpu) : 0;
+}
+
+unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(array, cpu) : 0;
+}
+
+unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu)
+{
+#ifdef CONFIG_SMP
+	if (faultline_is_possible(cpu))
+		return (unsigned long)per_cpu_ptr(counter->counters, cpu);
+#endif
+	return 0;
+}
+
 u64 faultline_live_sum(unsigned int kind)
 {
 	u64 sum = 0;

@@ -92,6 +92,15 @@ u64 faultline_live_sum(unsigned int kind);
  */
 u64 faultline_next_number(void);
 
+/* The first CPU at or above cpu that there may be, or -1. */
+int faultline_possible_from(unsigned int cpu);
+/* Where these are, to be shown: what a CPU has of each, 0 if there is no such CPU. */
+unsigned long faultline_numbers_address(void);
+unsigned long faultline_number_address(unsigned int cpu);
+unsigned long faultline_live_address(unsigned int cpu);
+unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu);
+unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu);
+
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 

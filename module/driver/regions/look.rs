@@ -11,7 +11,9 @@ use super::{indices, interval, Regions};
 use crate::{
     driver::region::{Attributes, Region},
     kern::{
+        extent::Extent,
         lock_set::Member,
+        rcu_arc::RcuArc,
         rcu_maple::{Entry, Value, View},
     },
     portable::{interval::Interval, plan::Piece},
@@ -80,6 +82,15 @@ impl Regions {
         self.tree.look(|tree| {
             let entry = tree.find(first, last)?;
             Some(show(whole(tree, &entry), entry.value))
+        })
+    }
+
+    /// Where in memory the first region of `range` is, and its interval. May sleep.
+    pub(crate) fn extent_from(&self, range: Interval) -> Option<(Interval, Extent)> {
+        let (first, last) = indices(range);
+        self.tree.look(|tree| {
+            let entry = tree.find(first, last)?;
+            Some((interval(&entry), RcuArc::extent(entry.value)))
         })
     }
 
