@@ -10,6 +10,8 @@ mod kern {
     pub(crate) mod bindings;
     #[allow(dead_code)] // The driver uses the rest.
     pub(crate) mod debugfs;
+    #[allow(dead_code)]
+    pub(crate) mod extent;
     pub(crate) mod kthread;
     mod lockdep;
     #[allow(dead_code)] // The driver uses the rest.

@@ -9,6 +9,7 @@
 
 mod emptying;
 mod moving;
+mod shown;
 
 use kernel::{
     alloc::{flags::GFP_NOWAIT, Flags, KBox},
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::{
     kern::{
+        extent::Extent,
         mutex::{Guard, Mutex},
         page_ref::PageRef,
         rcu_arc::RcuArc,
@@ -117,6 +119,8 @@ pub(crate) struct Leaf {
     /// A bit for each slot that is not empty. Written under the commit lock;
     /// read without it as a hint, to allocate outside the lock.
     present: [Atomic<u64>; LEAF_PAGES / WORD_BITS],
+    /// Where its slots are, for who may not take the lock.
+    slots_at: Extent,
     /// Whether the last fault that filled a slot got it zeroes, and none has failed with
     /// the leaf locked since. As `present`.
     zeroes: Atomic<bool>,
@@ -130,6 +134,7 @@ impl Leaf {
             pin_init::init_array_from_fn(|_| None::<SpacePage>),
             GFP_KERNEL_ACCOUNT,
         )?;
+        let slots_at = Extent::of(&*pages);
         let slots = Slots {
             pages,
             dead: false,
@@ -139,6 +144,7 @@ impl Leaf {
         let leaf = pin_init!(Self {
             slots <- Mutex::new(slots, c_str!("Leaf::slots"), static_lock_class!()),
             present: [const { Atomic::new(0) }; LEAF_PAGES / WORD_BITS],
+            slots_at,
             zeroes: Atomic::new(false),
             live: Live::new(),
         });

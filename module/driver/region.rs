@@ -7,10 +7,7 @@
 //! other regions in its place. What a change leaves of one keeps it, so it may
 //! stand in several intervals.
 
-use kernel::{
-    prelude::*,
-    sync::atomic::{Atomic, Relaxed},
-};
+use kernel::prelude::*;
 
 use super::{
     backing::{Backing, Sight},
@@ -18,7 +15,7 @@ use super::{
     precision::Count,
 };
 use crate::{
-    kern::{lock_set::Member, rcu_arc::RcuArc, rcu_maple::Value},
+    kern::{lock_set::Member, percpu, rcu_arc::RcuArc, rcu_maple::Value},
     portable::{
         fault::Cause,
         protection::{Access, Protection},
@@ -102,15 +99,12 @@ pub(crate) type RegionRef = RcuArc<Member<Region>>;
 // With what `RcuArc` adds, it stays below 256 bytes.
 const _: () = assert!(core::mem::size_of::<Member<Region>>() < 256 - 32);
 
-static NEXT_GENERATION: Atomic<u64> = Atomic::new(1);
-
 impl Region {
     /// A new region. May sleep; charged to the memory cgroup.
     pub(crate) fn new(attributes: Attributes) -> Result<RegionRef> {
         let region = Self {
             attributes,
-            // Relaxed: only that no two are equal matters.
-            generation: NEXT_GENERATION.fetch_add(1, Relaxed),
+            generation: percpu::next_number(),
             changes: Count::new(),
             _live: Live::new(),
         };

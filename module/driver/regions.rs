@@ -7,16 +7,14 @@
 //! number of regions. A store may fail for want of memory or of room; an
 //! operation allows that of its first store only.
 
+mod look;
 mod room;
 
 use kernel::{
     c_str,
     prelude::*,
     static_lock_class,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        rcu,
-    },
+    sync::atomic::{Atomic, Relaxed},
 };
 
 use self::room::Room;
@@ -28,7 +26,7 @@ use crate::{
     kern::{
         lock_set::{Change, LockSet, Member, ReadGuard},
         rcu_maple::{
-            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, Value,
+            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, View,
         },
         sync::Sleep,
     },
@@ -158,113 +156,6 @@ impl Regions {
         }
     }
 
-    /// How many regions more there are when those in `range` are removed: one if
-    /// it lies inside of one, else none or less. May sleep.
-    pub(crate) fn more_without(&self, range: Interval) -> isize {
-        let mut more = 0;
-        let mut rest = Some(range);
-        while let Some(whole) = rest.and_then(|rest| self.find_whole(rest, |whole, _| whole)) {
-            if range.covers(whole) {
-                more -= 1;
-            } else if whole.start() < range.start() && range.end() < whole.end() {
-                more += 1;
-            }
-            rest = range.above(whole.end());
-        }
-        more
-    }
-
-    /// What `show` makes of the region of `page`.
-    pub(crate) fn at<R>(&self, page: u64, show: impl FnOnce(&Region) -> R) -> Option<R> {
-        let rcu = rcu::read_lock();
-        self.tree
-            .get(page as usize, &rcu)
-            .map(|region| show(region))
-    }
-
-    /// What `show` makes of the first region that overlaps `range`. With the tree
-    /// locked: RCU readers may see the bounds of an interval half changed, and
-    /// what they find may have given up what it holds. May sleep.
-    pub(crate) fn find<R>(
-        &self,
-        range: Interval,
-        show: impl FnOnce(Interval, &Region) -> R,
-    ) -> Option<R> {
-        let tree = self.tree.lock();
-        let entry = tree.find(range.start() as usize, range.last() as usize)?;
-        Some(show(interval(&entry), entry.value))
-    }
-
-    /// As `find`, but the interval is that which the region will have when none is
-    /// pending. (Not to be used for what it has in common: it may be pending itself.) May
-    /// sleep.
-    pub(crate) fn find_whole<R>(
-        &self,
-        range: Interval,
-        show: impl FnOnce(Interval, &Region) -> R,
-    ) -> Option<R> {
-        let tree = self.tree.lock();
-        let entry = tree.find(range.start() as usize, range.last() as usize)?;
-        Some(show(whole(&tree, &entry), entry.value))
-    }
-
-    /// The parts of all regions in `range`, which the caller has locked. May sleep.
-    pub(crate) fn pieces(&self, range: Interval) -> impl Iterator<Item = Piece<Attributes>> + '_ {
-        let mut rest = Some(range);
-        core::iter::from_fn(move || {
-            let todo = rest?;
-            let piece = self.find(todo, |whole, region| {
-                Some(Piece {
-                    interval: whole.intersect(todo)?,
-                    attributes: region.attributes.clone(),
-                })
-            })??;
-            rest = range.above(piece.interval.end());
-            Some(piece)
-        })
-    }
-
-    /// Shows the parts of all regions in `range` one by one, until `look` fails.
-    /// May sleep.
-    pub(crate) fn walk(
-        &self,
-        range: Interval,
-        mut look: impl FnMut(Interval, &Attributes) -> Result,
-    ) -> Result {
-        let mut rest = Some(range);
-        while let Some(todo) = rest {
-            let looked = self.find(todo, |whole, region| {
-                let part = whole.intersect(todo).unwrap_or(todo);
-                look(part, &region.attributes).map(|()| part.end())
-            });
-            rest = match looked {
-                Some(end) => range.above(end?),
-                None => None,
-            };
-        }
-        Ok(())
-    }
-
-    /// The first two regions that overlap `range`, as they were at one moment, and as
-    /// `find_whole` shows them. May sleep.
-    pub(crate) fn first_two(&self, range: Interval) -> [Option<Interval>; 2] {
-        let tree = self.tree.lock();
-        let from = |range: Interval| {
-            let entry = tree.find(range.start() as usize, range.last() as usize)?;
-            Some(whole(&tree, &entry))
-        };
-        let first = from(range);
-        let rest = first.and_then(|first| range.above(first.end()));
-        [first, rest.and_then(from)]
-    }
-
-    /// The lowest free interval of so many pages in `range`, a moment ago. May sleep.
-    pub(crate) fn find_gap(&self, pages: u64, range: Interval) -> Option<Interval> {
-        let (min, max) = (range.start() as usize, range.last() as usize);
-        let first = self.tree.lock().find_gap(pages as usize, min, max)? as u64;
-        Interval::new(first, first + pages)
-    }
-
     /// Puts `new` in `range`, which the caller has locked, if nothing is there.
     /// Returns whether that was so. `ENOMEM`. May sleep.
     pub(crate) fn insert(
@@ -290,6 +181,17 @@ impl Regions {
     /// the change has not begun. May sleep.
     pub(crate) fn remove(&self, range: Interval, progress: &mut Progress<'_>) -> Result<u64> {
         let whole = indices(range);
+        // Where nothing stands there is nothing to store, and that is seen without the
+        // lock that all changes meet in. It was so at some moment since the caller has had
+        // the range, and so it still is: whoever puts a region where none was has locked
+        // those pages. That holds for MAP, pending regions and what becomes of them, and
+        // the target of REMAP; and a region that grows over others beside its own pages
+        // only grows over such as are there (`plan::joined`). What who had the range before
+        // has stored is seen: that came before the range was released.
+        let is_empty = |tree: &View<'_, Member<Region>>| tree.find(whole.0, whole.1).is_none();
+        if self.tree.try_look(is_empty) == Some(true) {
+            return Ok(range.end());
+        }
         let end = self.attempt(range, progress, |tree, allowance, removed| {
             let join =
                 |_: Option<Entry<'_, Member<Region>>>, _: Option<Entry<'_, Member<Region>>>| whole;
@@ -431,26 +333,6 @@ impl Regions {
         };
         tree.store(indices(run), Some(new), join, allowance, removed)
     }
-}
-
-/// The interval that the region of `entry` will have when none is pending.
-fn whole(tree: &Locked<'_, Member<Region>>, entry: &Entry<'_, Member<Region>>) -> Interval {
-    let mut whole = interval(entry);
-    if tree.has_twins() {
-        let beside = |page: Option<u64>, edge: &Member<Region>| {
-            let beside = tree.find(page? as usize, page? as usize)?;
-            beside.value.is_one_with(edge).then_some(beside)
-        };
-        let mut edge = entry.value;
-        while let Some(below) = beside(whole.start().checked_sub(1), edge) {
-            (whole, edge) = (whole.hull(interval(&below)), below.value);
-        }
-        let mut edge = entry.value;
-        while let Some(above) = beside(Some(whole.end()), edge) {
-            (whole, edge) = (whole.hull(interval(&above)), above.value);
-        }
-    }
-    whole
 }
 
 /// The first and the last.

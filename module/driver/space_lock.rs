@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     kern::{
+        extent::Extent,
         lock_set::{self, ReadGuard},
         range_lock::{self, Mode, Pages, RangeLock, Read, Write},
         rwsem::{self, RwSemaphore},
@@ -284,6 +285,11 @@ impl SpaceLock {
     /// What tells this lock, and its space, from others in traces.
     pub(crate) fn id(&self) -> usize {
         self.range.address()
+    }
+
+    /// Where the semaphore is, and what the range lock has, which is not in this.
+    pub(super) fn extents(&self) -> [Extent; 2] {
+        [Extent::of(&self.global), self.range.extent()]
     }
 
     /// A hash of what the range lock has, which is not in this.

@@ -7,6 +7,7 @@ use kernel::prelude::*;
 use super::{backing::Kind, space_lock::Wait};
 use crate::{
     kern::{
+        extent::Extent,
         percpu::PerCpuCounters,
         trace_space::{self, Outcome},
         uapi::faultline_stats,
@@ -219,6 +220,11 @@ impl Stats {
     /// Adds the counters to `sums`. Returns whether there is any that is not zero.
     pub(crate) fn add_to(&self, sums: &mut Sums) -> bool {
         self.counters.add_to(&mut sums.0)
+    }
+
+    /// Where those of `cpu` are, if there may be a CPU of this number.
+    pub(super) fn extent_of(&self, cpu: u32) -> Option<Extent> {
+        self.counters.extent_of(cpu)
     }
 
     pub(crate) fn count(&self, counter: Counter) {

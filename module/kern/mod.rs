@@ -10,6 +10,7 @@ pub(crate) mod bindings;
 #[cfg(faultline_test_hooks)]
 pub(crate) mod bytes;
 pub(crate) mod debugfs;
+pub(crate) mod extent;
 pub(crate) mod frozen;
 pub(crate) mod held_file;
 pub(crate) mod inode_file;

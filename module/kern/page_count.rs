@@ -18,7 +18,7 @@ use kernel::{
     types::Opaque,
 };
 
-use super::bindings;
+use super::{bindings, extent::Extent};
 
 /// Pages that all counts together may hand out, and how many are left. Counts
 /// take some ahead of their use, so one may have some that it does not use: no
@@ -141,6 +141,9 @@ impl PageCount {
     #[cold]
     fn keep_one_near_limit(&self) -> bool {
         let _guard = self.near_limit.lock();
+        if self.raise_far_from_limit() {
+            return true;
+        }
         let sum = self.sum();
         let limit = self.limit.load(Relaxed);
         if sum + self.slack >= self.granted.load(Relaxed) {
@@ -151,6 +154,21 @@ impl PageCount {
             self.add(-1);
         }
         fits
+    }
+
+    /// Asks for more without a look at what each CPU holds back, which would take all of
+    /// these lines from their CPUs. Returns whether that was enough, so that this is far from
+    /// the limit now: not in a small count, and not where the limit or the total is near.
+    /// `near_limit` is held.
+    fn raise_far_from_limit(&self) -> bool {
+        // No more than are used.
+        let used = (self.read() - self.slack).max(0);
+        let wanted = used + self.ahead(used);
+        if wanted > self.granted.load(Relaxed) {
+            self.raise_granted(wanted.min(self.limit.load(Relaxed)));
+        }
+        // As for an addition that finds `granted` so.
+        self.is_far_from_limit()
     }
 
     /// How many pages are to be granted that are not used, with `used` that are.
@@ -174,7 +192,9 @@ impl PageCount {
 
     /// Whether the limit, or the total, is reached.
     pub(crate) fn is_full(&self) -> bool {
-        if self.is_far_from_limit() {
+        let may_get_more =
+            || self.read() + self.slack < self.limit.load(Relaxed) && !self.total.is_empty();
+        if self.is_far_from_limit() || may_get_more() {
             return false;
         }
         // `give_back` lowers `granted` for a moment too far.
@@ -237,6 +257,17 @@ impl PageCount {
     fn read(&self) -> i64 {
         // SAFETY: By the type invariants.
         unsafe { bindings::faultline_percpu_counter_read(self.counter.get()) }
+    }
+
+    /// What `cpu` holds back, if there may be a CPU of this number.
+    pub(crate) fn extent_of(&self, cpu: u32) -> Option<Extent> {
+        // SAFETY: By the type invariants.
+        let address =
+            unsafe { bindings::faultline_percpu_counter_address(self.counter.get(), cpu) };
+        (address != 0).then_some(Extent {
+            address,
+            bytes: size_of::<i32>(),
+        })
     }
 
     /// The number of pages counted; exact once nobody counts.

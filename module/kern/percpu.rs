@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use kernel::alloc::AllocError;
 
-use super::bindings;
+use super::{bindings, extent::Extent};
 
 /// An array of `N` counters per CPU.
 ///
@@ -64,6 +64,18 @@ impl<const N: usize> PerCpuCounters<N> {
     }
 }
 
+impl<const N: usize> PerCpuCounters<N> {
+    /// The counters of `cpu`, if there may be a CPU of this number.
+    pub(crate) fn extent_of(&self, cpu: u32) -> Option<Extent> {
+        // SAFETY: By the type invariants.
+        let address = unsafe { bindings::faultline_percpu_address(self.array.as_ptr(), cpu) };
+        (address != 0).then_some(Extent {
+            address,
+            bytes: N * size_of::<u64>(),
+        })
+    }
+}
+
 impl<const N: usize> Drop for PerCpuCounters<N> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, and nobody uses it any more.
@@ -84,6 +96,42 @@ pub(crate) fn live_sum(kind: usize) -> u64 {
     assert!(kind < LIVE_KINDS);
     // SAFETY: `kind` is in bounds.
     unsafe { bindings::faultline_live_sum(kind as u32) }
+}
+
+/// A number from 1 on that was not returned before while the module is loaded. Those of
+/// one CPU rise, those of different CPUs are in no order: each takes 1024 ahead, so that
+/// all write the same line once for so many. In tasks only.
+pub(crate) fn next_number() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_next_number() }
+}
+
+/// The line's worth that all CPUs write to get a block of [`next_number`].
+pub(crate) fn numbers_extent() -> Extent {
+    Extent {
+        // SAFETY: No requirements.
+        address: unsafe { bindings::faultline_numbers_address() },
+        bytes: size_of::<u64>(),
+    }
+}
+
+/// Where [`next_number`] and [`live_add`] keep what `cpu` has, if there may be a CPU of this
+/// number.
+pub(crate) fn extents_of(cpu: u32) -> Option<[Extent; 2]> {
+    // SAFETY: No requirements.
+    let number = unsafe { bindings::faultline_number_address(cpu) };
+    // SAFETY: No requirements.
+    let live = unsafe { bindings::faultline_live_address(cpu) };
+    let sizes = [1, LIVE_KINDS].map(|words| words * size_of::<u64>());
+    let extent = |(address, bytes)| Extent { address, bytes };
+    (number != 0).then(|| [(number, sizes[0]), (live, sizes[1])].map(extent))
+}
+
+/// The number of the first CPU at or above `cpu` that there may be.
+pub(crate) fn possible_from(cpu: u32) -> Option<u32> {
+    // SAFETY: No requirements.
+    let found = unsafe { bindings::faultline_possible_from(cpu) };
+    u32::try_from(found).ok()
 }
 
 /// How many kinds of live objects there are.

@@ -19,7 +19,7 @@ use kernel::{
     types::NotThreadSafe,
 };
 
-use super::{lockdep::Lockdep, trace};
+use super::{extent::Extent, lockdep::Lockdep, trace};
 use crate::portable::{
     interval::Interval,
     range_lock::{self, Queued},
@@ -233,6 +233,11 @@ impl RangeLock {
                 Err(error)
             }
         }
+    }
+
+    /// Where the shards and all else are that requests of it write.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent::of(&*self.lock)
     }
 
     /// What tells this lock from others in traces.

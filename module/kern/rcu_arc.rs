@@ -9,7 +9,7 @@
 use core::{
     mem::{offset_of, ManuallyDrop},
     ops::Deref,
-    ptr::NonNull,
+    ptr::{self, NonNull},
 };
 
 use kernel::{
@@ -19,6 +19,8 @@ use kernel::{
     sync::{atomic::Relaxed, Refcount},
     types::Opaque,
 };
+
+use super::extent::Extent;
 
 /// The allocation behind [`RcuArc`].
 ///
@@ -101,6 +103,14 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     pub(crate) fn hash(&self, seed: u32) -> u32 {
         // SAFETY: By the type invariants.
         super::bytes::hash(unsafe { self.inner.as_ref() }, seed)
+    }
+
+    /// The allocation of `value`, which is in one.
+    pub(crate) fn extent(value: &T) -> Extent {
+        Extent {
+            address: ptr::from_ref(value).addr(),
+            bytes: size_of::<Inner<T>>(),
+        }
     }
 
     /// Gives up the reference; the pointer is one to the value.

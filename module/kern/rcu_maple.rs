@@ -17,10 +17,12 @@
 //! tree says how many nodes a store takes only as long as nothing else is stored.
 
 mod count;
+mod view;
 
 pub(crate) use count::Value;
+pub(crate) use view::View;
 
-use core::{marker::PhantomData, mem::ManuallyDrop, pin::Pin, ptr};
+use core::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, pin::Pin, ptr};
 
 use kernel::{
     bindings as c,
@@ -50,7 +52,7 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) first: usize,
     /// The last index, inclusive.
     pub(crate) last: usize,
-    /// The object, valid as long as the tree's lock is held.
+    /// The object, valid as long as the tree is looked at.
     pub(crate) value: &'g T,
 }
 
@@ -107,7 +109,8 @@ pub(crate) enum StoreError {
 ///   `lock` held. An entry came from [`RcuArc::into_raw`] and owns the reference,
 ///   one for each interval.
 /// - `len` is the number of intervals, those that count as one as one, and `twins`
-///   that of all beyond. They are only written with the lock held.
+///   that of all beyond. They are only written with the lock held, and `seq` as by
+///   the store that changes them.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RcuMaple<T: Value> {
     #[pin]
@@ -168,9 +171,11 @@ impl<T: Value> RcuMaple<T> {
     /// Waits for the tree's lock. May sleep, while others allocate memory.
     pub(crate) fn lock(&self) -> Locked<'_, T> {
         // INVARIANT: It is the lock of this tree.
+        let held = self.lock.lock();
         Locked {
             tree: self,
-            _held: self.lock.lock(),
+            view: View::of_locked(self),
+            _held: held,
         }
     }
 
@@ -203,10 +208,19 @@ impl<T: Value> RcuMaple<T> {
 ///
 /// # Invariants
 ///
-/// This task holds the lock of `tree`.
+/// This task holds the lock of `tree`, which `view` is of.
 pub(crate) struct Locked<'a, T: Value> {
     tree: &'a RcuMaple<T>,
+    view: View<'a, T>,
     _held: Guard<'a, ()>,
+}
+
+impl<'a, T: Value> Deref for Locked<'a, T> {
+    type Target = View<'a, T>;
+
+    fn deref(&self) -> &View<'a, T> {
+        &self.view
+    }
 }
 
 impl<T: Value> Locked<'_, T> {
@@ -215,43 +229,12 @@ impl<T: Value> Locked<'_, T> {
         self.tree.len()
     }
 
-    /// Whether any two intervals count as one.
-    pub(crate) fn has_twins(&self) -> bool {
-        self.tree.twins.load(Relaxed) != 0
-    }
-
-    /// The object that stands at `index`, or else the next above it that
-    /// begins at or below `last`.
-    pub(crate) fn find(&self, index: usize, last: usize) -> Option<Entry<'_, T>> {
-        self.find_raw(index, last).map(|entry| self.entry(entry))
-    }
-
     /// The last index of what [`Locked::find`] finds, and a reference to the object.
     pub(crate) fn find_object(&self, index: usize, last: usize) -> Option<(usize, RcuArc<T>)> {
         let entry = self.find_raw(index, last)?;
         // SAFETY: It is an entry, which has a reference, and keeps it.
         let object = ManuallyDrop::new(unsafe { RcuArc::from_raw(entry.object) });
         Some((entry.last, RcuArc::clone(&object)))
-    }
-
-    fn find_raw(&self, index: usize, last: usize) -> Option<Raw<T>> {
-        let mut mas = self.tree.state(index, index);
-        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
-        let object = unsafe { c::mas_find(&mut mas, last) };
-        (!object.is_null()).then_some(Raw {
-            first: mas.index,
-            last: mas.last,
-            object: object.cast(),
-        })
-    }
-
-    fn entry(&self, entry: Raw<T>) -> Entry<'_, T> {
-        Entry {
-            first: entry.first,
-            last: entry.last,
-            // SAFETY: The lock is held, and borrowed as long as the entry.
-            value: unsafe { &*entry.object },
-        }
     }
 
     /// The first of the lowest `size` free indices within `[min, max]`.
@@ -295,7 +278,8 @@ impl<T: Value> Locked<'_, T> {
         let cuts_in_two = overwritten().any(|entry| entry.first < low && high < entry.last);
         let has_changed = new.is_some() || overwritten().next().is_some();
         if has_changed {
-            self.store_raw(low, high, new.cloned(), allowance.memory)?;
+            // INVARIANT: What the store changes is among what was counted.
+            self.store_raw((low, high), new.cloned(), allowance.memory, (len, twins))?;
         }
         for entry in overwritten() {
             // SAFETY: It was an entry, which had a reference.
@@ -310,10 +294,6 @@ impl<T: Value> Locked<'_, T> {
             }
             removed.push(object);
         }
-        // INVARIANT: What the store has changed is among what was counted. Relaxed: written
-        // under the lock only.
-        self.tree.len.store(len, Relaxed);
-        self.tree.twins.store(twins, Relaxed);
         Ok(Stored {
             last: high,
             has_changed,
@@ -402,10 +382,10 @@ impl<T: Value> Locked<'_, T> {
 
     fn store_raw(
         &mut self,
-        first: usize,
-        last: usize,
+        (first, last): (usize, usize),
         new: Option<RcuArc<T>>,
         memory: Memory,
+        (len, twins): (usize, usize),
     ) -> Result<(), StoreError> {
         let mut mas = self.tree.state(first, last);
         let seq = self.tree.seq.get();
@@ -425,9 +405,22 @@ impl<T: Value> Locked<'_, T> {
         if failed != 0 {
             return Err(StoreError::NoMemory);
         }
-        // SAFETY: The lock is held, and `mas` has the memory for this very store. In the tree the
-        // reference is the entry's.
-        unsafe { bindings::faultline_maple_store_prealloc(&mut mas, seq, raw) };
+        // SAFETY: The lock is held, and `mas` has the memory for this very store, which is between
+        // the two. In the tree the reference is the entry's.
+        unsafe {
+            bindings::faultline_maple_begin_store(seq);
+            c::mas_store_prealloc(&mut mas, raw);
+        }
+        // Both are in a line that others lock the tree with, or read: most stores change one.
+        // Relaxed: written under the lock only; and who looks without it goes by `seq`.
+        if len != self.tree.len() {
+            self.tree.len.store(len, Relaxed);
+        }
+        if twins != self.tree.twins.load(Relaxed) {
+            self.tree.twins.store(twins, Relaxed);
+        }
+        // SAFETY: Begun above.
+        unsafe { bindings::faultline_maple_end_store(seq) };
         core::mem::forget(new);
         Ok(())
     }

@@ -199,6 +199,65 @@ void faultline_live_add(unsigned int kind, u64 amount)
 	this_cpu_add(faultline_live[kind], amount);
 }
 
+#define FAULTLINE_NUMBERS 1024
+static atomic64_t faultline_numbers;
+static DEFINE_PER_CPU(u64, faultline_number);
+
+u64 faultline_next_number(void)
+{
+	u64 *last = &get_cpu_var(faultline_number);
+	u64 number = *last;
+
+	/* The last of a block, or none so far. Relaxed: only that no two are equal matters. */
+	if (number % FAULTLINE_NUMBERS == 0)
+		number = atomic64_fetch_add_relaxed(FAULTLINE_NUMBERS, &faultline_numbers);
+	*last = ++number;
+	put_cpu_var(faultline_number);
+	return number;
+}
+
+static bool faultline_is_possible(unsigned int cpu)
+{
+	return cpu < nr_cpu_ids && cpu_possible(cpu);
+}
+
+int faultline_possible_from(unsigned int cpu)
+{
+	for (; cpu < nr_cpu_ids; cpu++)
+		if (cpu_possible(cpu))
+			return cpu;
+	return -1;
+}
+
+unsigned long faultline_numbers_address(void)
+{
+	return (unsigned long)&faultline_numbers;
+}
+
+unsigned long faultline_number_address(unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(&faultline_number, cpu) : 0;
+}
+
+unsigned long faultline_live_address(unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(&faultline_live[0], cpu) : 0;
+}
+
+unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu)
+{
+	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(array, cpu) : 0;
+}
+
+unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu)
+{
+#ifdef CONFIG_SMP
+	if (faultline_is_possible(cpu))
+		return (unsigned long)per_cpu_ptr(counter->counters, cpu);
+#endif
+	return 0;
+}
+
 u64 faultline_live_sum(unsigned int kind)
 {
 	u64 sum = 0;
@@ -242,10 +301,23 @@ void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsig
 	return entry;
 }
 
-void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry)
+unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq)
+{
+	return read_seqcount_begin(seq);
+}
+
+bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun)
+{
+	return read_seqcount_retry(seq, begun);
+}
+
+void faultline_maple_begin_store(seqcount_mutex_t *seq)
 {
 	write_seqcount_begin(seq);
-	mas_store_prealloc(mas, entry);
+}
+
+void faultline_maple_end_store(seqcount_mutex_t *seq)
+{
 	write_seqcount_end(seq);
 }
 

@@ -85,6 +85,22 @@ bool faultline_percpu_sum_all(u64 __percpu *array, unsigned int len, u64 *sums);
 void faultline_live_add(unsigned int kind, u64 amount);
 u64 faultline_live_sum(unsigned int kind);
 
+/*
+ * A number from 1 on that no other call returns. As get_next_ino(): each CPU has a
+ * block of numbers, so a line that all CPUs write is written once for 1024 of them.
+ * In tasks only.
+ */
+u64 faultline_next_number(void);
+
+/* The first CPU at or above cpu that there may be, or -1. */
+int faultline_possible_from(unsigned int cpu);
+/* Where these are, to be shown: what a CPU has of each, 0 if there is no such CPU. */
+unsigned long faultline_numbers_address(void);
+unsigned long faultline_number_address(unsigned int cpu);
+unsigned long faultline_live_address(unsigned int cpu);
+unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu);
+unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu);
+
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 
@@ -97,7 +113,12 @@ void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
  */
 void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock);
 void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index);
-void faultline_maple_store_prealloc(struct ma_state *mas, seqcount_mutex_t *seq, void *entry);
+unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq);
+/* Whether something was stored meanwhile. */
+bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun);
+/* Around mas_store_prealloc(). Preemption is disabled between the two. */
+void faultline_maple_begin_store(seqcount_mutex_t *seq);
+void faultline_maple_end_store(seqcount_mutex_t *seq);
 /*
  * mas_preallocate(): before the store, which readers wait for. It may wait for
  * memory, with nofail for as long as it takes.

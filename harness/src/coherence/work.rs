@@ -14,6 +14,9 @@ use crate::bench::{GIB, MIB};
 
 /// What a leaf of the page directory, or a page table, is for, in bytes.
 const LEAF: u64 = 2 * MIB;
+/// Pages for each thread that a space has before a phase: as many as each processor may
+/// keep to itself, and as many more.
+const BEFORE: u64 = 64;
 /// What is mapped and unmapped untouched, in bytes.
 const UNTOUCHED: u64 = 128 * MIB;
 
@@ -128,9 +131,11 @@ fn touch(
     show: Show,
     phase: Option<&mut Phase>,
 ) -> io::Result<()> {
-    let length = u64::from(threads) * LEAF;
-    let arena = Arena::shown(on, length, u64::from(threads) * pages, show)?;
-    let piece = arena.map(0, length)?;
+    let own = u64::from(threads) * LEAF;
+    let before = (u64::from(threads) * BEFORE).min(LEAF / PAGE_SIZE);
+    let limit = u64::from(threads) * (1 + pages) + before;
+    let arena = Arena::shown(on, own + LEAF, limit, show)?;
+    let piece = arena.map(0, own + LEAF)?;
     let part = |number: u32| piece.part(u64::from(number) * LEAF + PAGE_SIZE, pages * PAGE_SIZE);
     // So that the measured faults are those of a program that has run for a while: each leaf
     // and page table is there, for the first page, and the processor's own list has pages.
@@ -140,6 +145,8 @@ fn touch(
         part.touch();
         arena.empty(&part)
     })?;
+    // A space that has few pages sums up what all processors have counted.
+    piece.touch_part(own, before * PAGE_SIZE);
     together(threads, phase, |number| {
         part(number).touch();
         Ok(())

@@ -59,7 +59,7 @@ impl Space {
         };
         let mut edit = Edit::new(&self.regions);
         self.lock.write(&self.regions, range, |held| {
-            if !may_replace && self.regions.find(range, |_, _| ()).is_some() {
+            if !may_replace && !self.regions.is_free(range) {
                 return Err(EEXIST);
             }
             let region = request.region_at(range.start())?;

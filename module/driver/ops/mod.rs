@@ -61,13 +61,14 @@ impl Space {
     }
 
     /// `ENOMEM` if there is a hole in `range`, which the caller has locked, or what
-    /// `allow` says of a region of it: what comes first. `EINTR`. May sleep.
+    /// `allow`, which does not sleep, says of a region of it: what comes first. `EINTR`.
+    /// May sleep.
     fn must_be_covered(&self, range: Interval, allow: impl Fn(&Attributes) -> Result) -> Result {
         if Mistake::SkipCover.is_made() {
             return Ok(());
         }
         let mut next = range.start();
-        self.regions.walk(range, |part, attributes| {
+        self.regions.walk(range, allow, |part, allowed| {
             if fatal_signal_pending() {
                 return Err(EINTR);
             }
@@ -75,7 +76,7 @@ impl Space {
                 return Err(ENOMEM);
             }
             next = part.end();
-            allow(attributes)
+            allowed
         })?;
         if next == range.end() {
             Ok(())

@@ -184,7 +184,7 @@ impl Space {
                 let both = Pages::two(old, gap).unwrap_or_else(|| old.hull(gap).into());
                 let moved = self.lock.write(&self.regions, both, |_| {
                     self.look_at(old, |_| ())?;
-                    if self.regions.find(gap, |_, _| ()).is_some() {
+                    if !self.regions.is_free(gap) {
                         return Ok(false);
                     }
                     is_wanted = self.move_locked(old, gap, Some(wanted), &mut edit)?;

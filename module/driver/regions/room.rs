@@ -69,9 +69,12 @@ impl<'a> Room<'a> {
             (false, false) => held.min(2),
             (false, true) => 0,
         };
-        let reserved = &self.regions.reserved;
-        reserved.store(reserved.load(Relaxed) - self.held + held, Relaxed);
-        self.held = held;
+        // Most changes have no room: all of them would write the line.
+        if held != self.held {
+            let reserved = &self.regions.reserved;
+            reserved.store(reserved.load(Relaxed) - self.held + held, Relaxed);
+            self.held = held;
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `spaces` | a line for each space |
 //! | `spaces.jsonl` | the same, with all counters, as JSON Lines |
 //! | `maps` | the regions of each space, as `/proc/PID/maps` has areas |
+//! | `objects` | where in memory all objects of each space are, as JSON Lines |
 //! | `stats` | the counters of all spaces there have been, summed up, by name |
 //! | `stats.json` | the same, as a JSON object |
 //! | `live` | how many objects of each kind there are |
@@ -20,6 +21,7 @@
 //! Numbers of processes are those of the initial PID namespace.
 
 mod maps;
+mod objects;
 mod spaces;
 mod totals;
 
@@ -36,6 +38,7 @@ pub(crate) fn show(data: Arc<()>) -> Dir<()> {
     dir.add_records::<spaces::Lines>(c_str!("spaces"));
     dir.add_records::<spaces::JsonLines>(c_str!("spaces.jsonl"));
     dir.add_records::<maps::Maps>(c_str!("maps"));
+    dir.add_records::<objects::Objects>(c_str!("objects"));
     dir.add_text::<totals::Lines>(c_str!("stats"));
     dir.add_text::<totals::Json>(c_str!("stats.json"));
     #[cfg(faultline_test_hooks)]

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::query::must_add_up;
 use crate::access::Signal;
-use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, raises, reads};
+use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
-use crate::selftest::state::{Arena, BASE, PAGE, window};
+use crate::selftest::state::{Arena, BASE, PAGE, at, bytes, window};
 use crate::selftest::sys::memory::Board;
 use crate::selftest::sys::process::Child;
-use crate::{Prot, Space};
+use crate::{Placement, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "concurrency":
     threads_that_touch_one_page_share_it,
@@ -22,6 +22,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "concurrency":
     processes_that_touch_one_page_share_it,
     fault_beside_unmap_sees_one_mapping_or_none,
     disjoint_churn_keeps_its_content,
+    who_has_a_range_sees_what_stands_there,
     spaces_do_not_disturb_each_other,
     spaces_in_parallel,
     stats_add_up_after_a_mixed_load,
@@ -171,6 +172,44 @@ fn processes_that_touch_one_page_share_it() -> Outcome {
         "pages added"
     );
     Ok(())
+}
+
+/// Each thread has two pages, and maps all or one of them: so regions join and are cut all
+/// the time, while an UNMAP looks whether there is anything, MAP whether there is nothing,
+/// and others what there is.
+fn who_has_a_range_sees_what_stands_there() -> Outcome {
+    let arena = Arena::empty(2 * THREADS)?;
+    let space = &arena.space;
+    // The part of one's two pages that is mapped.
+    let seen = |first: usize| -> Result<Vec<bool>, Stop> {
+        let pages = (first..first + 2).map(|page| {
+            let found = space.query(at(page))?;
+            Ok(found.is_some_and(|region| region.start <= at(page)))
+        });
+        pages.collect()
+    };
+    for_a_while(Duration::from_secs(3), THREADS, |number, round| {
+        let first = 2 * number;
+        let (from, pages) = [(0, 2), (0, 1), (1, 1)][round as usize % 3];
+        let mapped: Vec<bool> = (0..2)
+            .map(|page| from <= page && page < from + pages)
+            .collect();
+        let (from, length) = (at(first + from), bytes(pages));
+        let map = || space.map(from, length, Prot::READ_WRITE, Placement::FixedNoreplace);
+        ensure_eq!(map()?, from, "address");
+        fails(map(), libc::EEXIST, "the same again")?;
+        ensure_eq!(seen(first)?, mapped, "mapped");
+        let all = space.protect(at(first), bytes(2), Prot::READ_WRITE);
+        match pages {
+            2 => all?,
+            _ => fails(all, libc::ENOMEM, "protect with a hole")?,
+        }
+        arena.unmap(first, 2)?;
+        ensure_eq!(seen(first)?, [false, false], "unmapped");
+        arena.unmap(first, 2)
+    })?;
+    ensure_eq!(arena.shape()?, [], "regions at last");
+    must_add_up(space)
 }
 
 fn fault_beside_unmap_sees_one_mapping_or_none() -> Outcome {

@@ -51,6 +51,7 @@ mod unload;
 mod unmap;
 mod view;
 mod view_maps;
+mod view_objects;
 mod view_verbs;
 mod vma_lock;
 mod window;
@@ -109,7 +110,12 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[concurrency::TESTS],
         &[races::TESTS],
         &[atomic::TESTS],
-        &[view::TESTS, view_maps::TESTS, view_verbs::TESTS],
+        &[
+            view::TESTS,
+            view_maps::TESTS,
+            view_objects::TESTS,
+            view_verbs::TESTS,
+        ],
         &[view::WITH_UNLOADING, view_verbs::WITH_UNLOADING],
         &[unload::TESTS],
     ];

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! QUERY and STATS.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use super::concurrency::in_threads;
 use crate::counts::Counts;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq};
 use crate::selftest::runner::{Needs, Test, tests};
@@ -14,6 +18,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "query":
     every_byte_of_the_space_may_be_asked,
     reports_protection_and_backing,
     generations_are_never_used_twice,
+    generations_of_threads_differ,
     stats_count_what_happened,
     fdinfo_agrees_with_stats,
     fdinfo_shows_the_limits,
@@ -134,6 +139,26 @@ fn generations_are_never_used_twice() -> Outcome {
     seen.sort_unstable();
     seen.dedup();
     ensure_eq!(seen.len(), count, "different generations");
+    Ok(())
+}
+
+/// On all processors, and more than what each of them takes ahead.
+fn generations_of_threads_differ() -> Outcome {
+    const THREADS: usize = 3;
+    const EACH: usize = 2500;
+    let seen = Mutex::new(HashSet::new());
+    in_threads(THREADS, |_| {
+        let space = Space::open()?;
+        let mut own = Vec::with_capacity(EACH);
+        for _ in 0..EACH {
+            space.map(BASE, PAGE_SIZE, Prot::READ_WRITE, Placement::Fixed)?;
+            own.extend(space.query(BASE)?.map(|region| region.generation));
+        }
+        seen.lock().expect("no panic").extend(own);
+        Ok(())
+    })?;
+    let seen = seen.into_inner().expect("no panic");
+    ensure_eq!(seen.len(), THREADS * EACH, "different generations");
     Ok(())
 }
 

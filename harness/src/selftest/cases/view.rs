@@ -38,11 +38,12 @@ pub(super) const WITH_UNLOADING: &[Test] = tests![Needs::Unloading, "view":
     unloading_is_refused_while_a_file_is_open,
 ];
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "live",
     "spaces",
     "spaces.jsonl",
     "maps",
+    "objects",
     "stats",
     "stats.json",
 ];
@@ -58,7 +59,7 @@ pub(super) fn text(name: &str) -> Result<String, Stop> {
     fs::read_to_string(path(name)).map_err(|error| Stop::fail(format!("{name}: {error}")))
 }
 
-fn parse(text: &str) -> Result<Value, Stop> {
+pub(super) fn parse(text: &str) -> Result<Value, Stop> {
     serde_json::from_str(text).map_err(|error| Stop::fail(format!("{error}: {text}")))
 }
 

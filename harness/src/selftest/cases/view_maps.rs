@@ -143,7 +143,7 @@ fn read_in_pieces(mut file: &File, size: usize) -> Result<Vec<u8>, Stop> {
 
 fn small_reads_and_seeks_find_the_same() -> Outcome {
     let _space = stripes(300)?;
-    for name in ["maps", "spaces.jsonl", "stats"] {
+    for name in ["maps", "spaces.jsonl", "objects", "stats"] {
         let expected = text(name)?.into_bytes();
         for size in [1, 2, 7, 53, 54, 100, 4095, 4096, 5000, 65536] {
             let file = File::open(path(name))?;
