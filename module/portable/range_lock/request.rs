@@ -32,6 +32,10 @@ use super::{
 ///
 /// The first `parts_len` of `parts` are initialised. Those with a place are in
 /// the trees of that place, and no others are in any tree.
+///
+/// In lines of its own, as it stands among what its task has on its stack, and others
+/// come to look at it.
+#[repr(align(64))]
 pub struct Request<'l, const D: usize, const S: usize> {
     pub(super) lock: &'l RangeLock<D, S>,
     pub(super) waiter: Waiter,

@@ -119,7 +119,8 @@ fn script(wanted: &Wanted) -> String {
     format!(
         "echo -1 >/proc/sys/kernel/sched_rt_runtime_us && \
          for runtime in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do \
-         [ ! -e $runtime ] || echo 0 >$runtime || exit; done; \
+         [ -e $runtime ] || continue; read -r ns <$runtime; \
+         [ $ns = 0 ] || echo 0 >$runtime || exit; done; \
          faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
