@@ -45,6 +45,11 @@ pub fn is_atomic(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether an instruction says that its processor waits in a loop.
+pub fn is_pause(bytes: &[u8]) -> bool {
+    bytes == [0xf3, 0x90]
+}
+
 /// Whether an instruction is a repeated string instruction, which accesses a line in
 /// many steps.
 pub fn repeats(bytes: &[u8]) -> bool {

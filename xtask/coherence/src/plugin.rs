@@ -169,6 +169,14 @@ extern "C" fn translated(_: Id, tb: *mut Tb) {
             }
             continue;
         }
+        if insn::is_pause(bytes) {
+            let none = std::ptr::null_mut();
+            // SAFETY: As above.
+            unsafe {
+                abi::qemu_plugin_register_vcpu_insn_exec_cb(insn, pauses, abi::CB_NO_REGS, none);
+            }
+            continue;
+        }
         if let Some(step) = STATE
             .get()
             .and_then(|state| state.entries.step(code, bytes))
@@ -250,6 +258,12 @@ extern "C" fn ends(_: c_uint, _: *mut c_void) {
 /// still come, in between.
 extern "C" fn waits(_: c_uint, _: *mut c_void) {
     thread::sleep(WAIT);
+}
+
+/// Who waits for a lock may wait for a vCPU that has no processor of the host: with many
+/// more vCPUs than processors nothing else would get on.
+extern "C" fn pauses(_: c_uint, _: *mut c_void) {
+    thread::yield_now();
 }
 
 /// The guest's memory as the vCPU sees it that calls.

@@ -70,8 +70,9 @@ pub(crate) fn kernel_args(accel: Accel, spec: &Spec) -> String {
         words.extend(ALONE);
     }
     if spec.plugin.is_some() {
-        // So that the name of a slab cache says what its objects are.
-        words.push("slab_nomerge");
+        // So that the name of a slab cache says what its objects are, and that grace periods
+        // end though real-time threads never leave their processors.
+        words.extend(["slab_nomerge", "rcutree.kthread_prio=2"]);
     }
     words.extend(raised_limits(spec));
     words.join(" ")
