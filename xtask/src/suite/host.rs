@@ -35,6 +35,8 @@ const STAGES: [(&str, &str, &[&str]); 4] = [
             "clippy",
             "--workspace",
             "--all-targets",
+            "--features",
+            "faultline-coherence/plugin",
             "--",
             "-D",
             "warnings",
