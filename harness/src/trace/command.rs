@@ -24,8 +24,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 const INTERRUPTED: u8 = 130;
 /// How often the command and the signals are looked at.
 const POLL: Duration = Duration::from_millis(5);
-/// How long the command may take to end by itself, once it was told to.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the command may take to end by itself, once it was told to. (In tests on a
+/// machine where it gets no processor for a while, longer.)
+const GRACE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 /// How long one that is killed may take: in the kernel it may hang for ever.
 const KILLED: Duration = Duration::from_secs(5);
 

@@ -28,8 +28,20 @@ fn every_workload_runs_on_the_kernels_memory() {
                     continue;
                 }
                 let name = format!("{} on {} with {threads} threads", kind.name, on.name());
-                let outcome = (kind.run)(&turn(on, threads));
-                let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+                let run = |time| {
+                    let outcome = (kind.run)(&Turn {
+                        time,
+                        ..turn(on, threads)
+                    });
+                    outcome.unwrap_or_else(|error| panic!("{name}: {error}"))
+                };
+                // One that gets no processor for so short a time has done nothing: a
+                // longer one, then.
+                let times = [30, 300, 3000, 30_000].map(Duration::from_millis);
+                let mut outcomes = times.into_iter().map(run);
+                let is_idle = |outcome: &Outcome| outcome.per_thread.iter().all(|&n| n == 0);
+                let outcome = outcomes.find(|outcome| !is_idle(outcome));
+                let outcome = outcome.unwrap_or_else(|| panic!("{name} does nothing"));
                 assert_eq!(outcome.per_thread.len(), threads as usize, "{name}");
                 // One that is held up may do nothing in so short a time, not all.
                 let done: u64 = outcome.per_thread.iter().sum();
