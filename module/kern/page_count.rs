@@ -25,15 +25,9 @@ use super::{bindings, extent::Extent};
 /// more than the square of what it uses, and none once it is zero.
 pub(crate) struct Total(Atomic<i64>);
 
-/// The most pages, plus one, that a CPU holds back from [`PageCount::read`]: the more, the
-/// less often it takes the count's lock, which others also take. As many as a space with a
-/// high limit may hold back without being near it, and as few as the kernel's own counters
-/// hold back. (Not `percpu_counter_batch`, which shrinks as CPUs go offline.)
-const CPU_BATCHES: core::ops::RangeInclusive<i64> = 32..=1024;
-
-/// The part of the limit that all CPUs together hold back at most, unless it is so low
-/// that they each hold back the least.
-const PART_HELD_BACK: i64 = 64;
+/// The most pages, plus one, that a CPU holds back from [`PageCount::read`].
+/// Constant, because `percpu_counter_batch` shrinks as CPUs go offline.
+const CPU_BATCH: i32 = 32;
 
 /// The most pages that a count takes ahead, if its CPUs do not hold back more.
 const AHEAD: i64 = 1024;
@@ -83,8 +77,7 @@ impl Total {
 /// - `counter` is initialised.
 /// - `granted` pages were taken from `total`, but for [`PageCount::give_back`];
 ///   it is only written with `near_limit` held.
-/// - `batch` is one more than a CPU holds back, and `slack` the most that all together
-///   hold back.
+/// - `slack` is the most that all CPUs together hold back.
 #[pin_data(PinnedDrop)]
 pub(crate) struct PageCount {
     #[pin]
@@ -92,7 +85,6 @@ pub(crate) struct PageCount {
     limit: Atomic<i64>,
     /// Of the limit, what may be counted without asking for more.
     granted: Atomic<i64>,
-    batch: i32,
     slack: i64,
     total: &'static Total,
     /// Serialises additions near what is granted, and changes of the limit.
@@ -116,10 +108,6 @@ impl PageCount {
 
     /// Zero, with `limit` in pages, out of `total`. May sleep.
     pub(crate) fn new(limit: u64, total: &'static Total) -> impl PinInit<Self, Error> {
-        // SAFETY: No requirements.
-        let cpus = i64::from(unsafe { bindings::faultline_num_possible_cpus() });
-        let (least, most) = CPU_BATCHES.into_inner();
-        let held_back = (clamp(limit) / PART_HELD_BACK / cpus).clamp(least, most);
         try_pin_init!(Self {
             // INVARIANT: Initialised here.
             // SAFETY: `slot` is valid for writing.
@@ -128,9 +116,8 @@ impl PageCount {
             })),
             limit: Atomic::new(clamp(limit)),
             granted: Atomic::new(0),
-            batch: held_back as i32,
-            // INVARIANT: `add` counts by `batch` only.
-            slack: held_back * cpus,
+            // SAFETY: No requirements.
+            slack: CPU_BATCH as i64 * unsafe { bindings::faultline_num_possible_cpus() } as i64,
             total,
             near_limit <- new_spinlock!((), "PageCount::near_limit"),
         })
@@ -306,9 +293,7 @@ impl PageCount {
     /// Adds `amount`, and then lets nothing be read before.
     fn add(&self, amount: i64) {
         // SAFETY: By the type invariants.
-        unsafe {
-            kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, self.batch)
-        }
+        unsafe { kernel::bindings::percpu_counter_add_batch(self.counter.get(), amount, CPU_BATCH) }
         // Of two who add and then read what the other has added, one sees it;
         // and it pairs with the barrier in `give_back`.
         smp_mb(Full);
