@@ -132,10 +132,11 @@ fn touch(
     phase: Option<&mut Phase>,
 ) -> io::Result<()> {
     let own = u64::from(threads) * LEAF;
-    let before = (u64::from(threads) * BEFORE).min(LEAF / PAGE_SIZE);
+    let before = u64::from(threads) * BEFORE;
     let limit = u64::from(threads) * (1 + pages) + before;
-    let arena = Arena::shown(on, own + LEAF, limit, show)?;
-    let piece = arena.map(0, own + LEAF)?;
+    let all = own + (before * PAGE_SIZE).next_multiple_of(LEAF);
+    let arena = Arena::shown(on, all, limit, show)?;
+    let piece = arena.map(0, all)?;
     let part = |number: u32| piece.part(u64::from(number) * LEAF + PAGE_SIZE, pages * PAGE_SIZE);
     // So that the measured faults are those of a program that has run for a while: each leaf
     // and page table is there, for the first page, and the processor's own list has pages.
