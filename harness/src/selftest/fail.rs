@@ -80,7 +80,7 @@ impl Allocations {
         bytes: usize,
         body: impl FnOnce() -> T,
     ) -> Result<(T, bool), Stop> {
-        self.fail_all("N", bytes, body)
+        self.fail_all("N", bytes, Duration::from_secs(1), body)
     }
 
     /// As `starve`, but only allocations that may not wait fail, from the first on.
@@ -88,23 +88,25 @@ impl Allocations {
         &self,
         body: impl FnOnce() -> T,
     ) -> Result<(T, bool), Stop> {
-        self.fail_all("Y", 0, body)
+        // Who waits, waits to the end of it: it only has to be longer than what a call takes on
+        // a machine that has other things to do.
+        self.fail_all("Y", 0, Duration::from_secs(15), body)
     }
 
     fn fail_all<T>(
         &self,
         spare_who_can_wait: &str,
         bytes: usize,
+        enough: Duration,
         body: impl FnOnce() -> T,
     ) -> Result<(T, bool), Stop> {
-        const ENOUGH: Duration = Duration::from_secs(1);
         const SPARE: &str = "failslab/ignore-gfp-wait";
         set("failslab/space", &bytes.to_string())?;
         set(SPARE, spare_who_can_wait)?;
         let done = thread::scope(|scope| {
             let (done, told) = mpsc::channel::<()>();
             let relief = scope.spawn(move || {
-                let in_time = told.recv_timeout(ENOUGH) != Err(RecvTimeoutError::Timeout);
+                let in_time = told.recv_timeout(enough) != Err(RecvTimeoutError::Timeout);
                 // A fault that is made again for ever ends here, too.
                 self.all.write_all_at(b"0", 0).map(|()| in_time)
             });
