@@ -13,6 +13,8 @@ use super::library;
 use super::lines::Lines;
 use super::symbols::Symbols;
 use crate::ctx::Ctx;
+use crate::exit::Coded;
+use crate::host::qemu;
 use crate::host::toolchain::Toolchain;
 use crate::module::Variant;
 use crate::pipeline::Built;
@@ -49,6 +51,9 @@ pub(crate) struct Measurement {
 
 /// Boots, counts, and names what was counted.
 pub(crate) fn measure(ctx: &Ctx, built: &Built, wanted: &Wanted) -> Result<Measurement> {
+    if let Some(why) = qemu::refuses_plugin(ctx) {
+        return Err(Coded::unavailable(why));
+    }
     let tools = Toolchain::find(ctx)?;
     let plugin = Plugin {
         library: library(ctx, &tools)?,

@@ -23,6 +23,9 @@ const PACKAGE: &str = "qemu-system-x86";
 /// ARCHITECTURE, "The VM").
 const OLDEST: [u32; 2] = [8, 1];
 
+/// The oldest that can tell a plugin what is in the guest's memory (its interface 4).
+const OLDEST_FOR_PLUGINS: [u32; 2] = [9, 2];
+
 /// An installed QEMU.
 struct Qemu {
     path: PathBuf,
@@ -47,6 +50,15 @@ impl Qemu {
 /// The version of the one that there is.
 pub(crate) fn found_version(ctx: &Ctx) -> Option<String> {
     Qemu::find(ctx).map(|qemu| qemu.version)
+}
+
+/// Why the plugin that counts cache lines cannot be loaded, if so.
+pub(crate) fn refuses_plugin(ctx: &Ctx) -> Option<String> {
+    let version = found_version(ctx)?;
+    let [major, minor] = OLDEST_FOR_PLUGINS;
+    (numbers(&version) < OLDEST_FOR_PLUGINS.to_vec()).then(|| {
+        format!("QEMU {version}: counting cache lines takes {major}.{minor} or later (--qemu)")
+    })
 }
 
 /// What there is, and how to get what is wanted.
