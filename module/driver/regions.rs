@@ -25,9 +25,7 @@ use super::{
 use crate::{
     kern::{
         lock_set::{Change, LockSet, Member, ReadGuard},
-        rcu_maple::{
-            Allowance, Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, View,
-        },
+        rcu_maple::{Entry, Locked, Memory, RcuMaple, Removed, StoreError, Stored, View},
         sync::Sleep,
     },
     portable::{
@@ -87,7 +85,8 @@ impl Regions {
     #[cfg(faultline_test_hooks)]
     pub(super) fn hash(&self) -> u32 {
         let (mut hash, mut first) = (0, 0);
-        while let Some((last, region)) = self.tree.lock().find_object(first, usize::MAX - 1) {
+        while let Some((last, region)) = self.tree.lock_to_look().find_object(first, usize::MAX - 1)
+        {
             hash = region.hash(hash);
             first = last + 1;
         }
@@ -135,7 +134,7 @@ impl Regions {
             let mut rest = Some(range);
             while let Some((first, last)) = rest.map(indices) {
                 // Not with the tree locked: REMAP looks at it without any other lock.
-                let found = self.tree.lock().find_object(first, last);
+                let found = self.tree.lock_to_look().find_object(first, last);
                 rest = match found {
                     Some((last, region)) => {
                         self.locks.write(&region, Sleep::Killable)?;
@@ -164,14 +163,15 @@ impl Regions {
         new: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result<bool> {
-        let end = self.attempt(range, progress, |tree, allowance, removed| {
+        self.lock_beside(range, new);
+        let end = self.attempt(range, progress, |tree, max, removed| {
             if tree
                 .find(range.start() as usize, range.last() as usize)
                 .is_some()
             {
                 return Ok(None);
             }
-            self.store(tree, range, new, allowance, removed).map(Some)
+            self.store(tree, range, new, max, removed).map(Some)
         });
         end.map(|end| end.is_some())
     }
@@ -192,10 +192,9 @@ impl Regions {
         if self.tree.try_look(is_empty) == Some(true) {
             return Ok(range.end());
         }
-        let end = self.attempt(range, progress, |tree, allowance, removed| {
-            let join =
-                |_: Option<Entry<'_, Member<Region>>>, _: Option<Entry<'_, Member<Region>>>| whole;
-            tree.store(whole, None, join, allowance, removed).map(Some)
+        let end = self.attempt(range, progress, |tree, max, removed| {
+            let join = |_: Option<RegionEntry<'_>>, _: Option<RegionEntry<'_>>| whole;
+            tree.store(whole, None, join, max, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
     }
@@ -210,8 +209,9 @@ impl Regions {
         new: &RegionRef,
         progress: &mut Progress<'_>,
     ) -> Result<u64> {
-        let end = self.attempt(run, progress, |tree, allowance, removed| {
-            self.store(tree, run, new, allowance, removed).map(Some)
+        self.lock_beside(run, new);
+        let end = self.attempt(run, progress, |tree, max, removed| {
+            self.store(tree, run, new, max, removed).map(Some)
         });
         end?.ok_or(ENOMEM)
     }
@@ -226,11 +226,10 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result<Prepared> {
         let whole = indices(run);
-        let end = self.attempt(run, progress, |tree, allowance, removed| {
+        let end = self.attempt(run, progress, |tree, max, removed| {
             self.locks.write_new(pending);
-            let join =
-                |_: Option<Entry<'_, Member<Region>>>, _: Option<Entry<'_, Member<Region>>>| whole;
-            tree.store(whole, Some(pending), join, allowance, removed)
+            let join = |_: Option<RegionEntry<'_>>, _: Option<RegionEntry<'_>>| whole;
+            tree.store(whole, Some(pending), join, max, removed)
                 .map(Some)
         });
         let end = end?.ok_or(ENOMEM)?;
@@ -249,9 +248,10 @@ impl Regions {
         progress: &mut Progress<'_>,
     ) -> Result {
         let Prepared { part, run } = *prepared;
-        let end = self.attempt(run, progress, |tree, allowance, removed| {
+        self.lock_beside(part, new);
+        let end = self.attempt(run, progress, |tree, max, removed| {
             // One store does it: the pending one is all that is there.
-            let stored = self.store(tree, part, new, allowance, removed)?;
+            let stored = self.store(tree, part, new, max, removed)?;
             Ok(Some(Stored {
                 // There may be more, which it has joined.
                 last: part.last() as usize,
@@ -270,7 +270,7 @@ impl Regions {
         progress: &mut Progress<'_>,
         mut store: impl FnMut(
             &mut Locked<'_, Member<Region>>,
-            Allowance,
+            usize,
             &mut Removed<Member<Region>>,
         ) -> Result<Option<Stored>, StoreError>,
     ) -> Result<Option<u64>> {
@@ -280,10 +280,10 @@ impl Regions {
             Memory::Wait
         };
         for memory in [Memory::NoWait, Memory::NoWait, Memory::NoWait, last] {
-            let mut tree = self.tree.lock();
+            let mut tree = self.tree.lock(memory);
             let before = tree.len();
             let max = progress.room.max();
-            match store(&mut tree, Allowance { max, memory }, &mut progress.removed) {
+            match store(&mut tree, max, &mut progress.removed) {
                 Ok(None) => return Ok(None),
                 Ok(Some(stored)) => {
                     let removed = progress.removed.iter();
@@ -308,31 +308,52 @@ impl Regions {
         tree: &mut Locked<'_, Member<Region>>,
         run: Interval,
         new: &RegionRef,
-        allowance: Allowance,
+        max: usize,
         removed: &mut Removed<Member<Region>>,
     ) -> Result<Stored, StoreError> {
         self.locks.write_new(new);
-        let join = |below: Option<Entry<'_, Member<Region>>>,
-                    above: Option<Entry<'_, Member<Region>>>| {
-            let [low, high] = [&below, &above].map(|entry| {
-                let entry = entry.as_ref()?;
-                Some(piece(interval(entry), entry.value))
-            });
-            let joined = match Mistake::SkipJoin.is_made() {
-                true => run,
-                false => plan::joined(&piece(run, new), low.as_ref(), high.as_ref()),
-            };
-            for entry in [below, above].into_iter().flatten() {
-                if joined.intersect(interval(&entry)).is_some() {
-                    // What is in the run is locked already. Cannot be killed, as in
-                    // vma_merge(): readers that sleep on a file unlock first, if they may.
-                    let _ = self.locks.write(entry.value, Sleep::Uninterruptible);
-                }
-            }
-            indices(joined)
+        let join = |below: Option<RegionEntry<'_>>, above: Option<RegionEntry<'_>>| {
+            indices(joined(run, new, [&below, &above]))
         };
-        tree.store(indices(run), Some(new), join, allowance, removed)
+        tree.store(indices(run), Some(new), join, max, removed)
     }
+
+    /// Locks the regions beside `run` that `new` will be joined with, if the change that
+    /// the caller makes has to: until it stores they are the same, as it is the only one.
+    /// May sleep.
+    fn lock_beside(&self, run: Interval, new: &Region) {
+        if !self.locks.is_changing() {
+            return;
+        }
+        let tree = self.tree.lock_to_look();
+        let at = |page: u64| tree.find(page as usize, page as usize);
+        let beside = [run.start().checked_sub(1).and_then(at), at(run.end())];
+        let joined = joined(run, new, [&beside[0], &beside[1]]);
+        let to_lock = beside.map(|entry| {
+            let entry = entry.filter(|entry| joined.intersect(interval(entry)).is_some())?;
+            tree.find_object(entry.first, entry.last)
+        });
+        drop(tree);
+        for (_, region) in to_lock.into_iter().flatten() {
+            // What is in the run is locked already. Cannot be killed, as in vma_merge():
+            // readers that sleep on a file unlock first, if they may.
+            let _ = self.locks.write(&region, Sleep::Uninterruptible);
+        }
+    }
+}
+
+type RegionEntry<'g> = Entry<'g, Member<Region>>;
+
+/// How far `new` reaches once it is in `run`, between these.
+fn joined(run: Interval, new: &Region, beside: [&Option<RegionEntry<'_>>; 2]) -> Interval {
+    if Mistake::SkipJoin.is_made() {
+        return run;
+    }
+    let [low, high] = beside.map(|entry| {
+        let entry = entry.as_ref()?;
+        Some(piece(interval(entry), entry.value))
+    });
+    plan::joined(&piece(run, new), low.as_ref(), high.as_ref())
 }
 
 /// The first and the last.

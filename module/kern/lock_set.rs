@@ -99,6 +99,11 @@ impl LockSet {
         })
     }
 
+    /// Whether there is a change. Of use to who knows that it is its own, if there is.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.sequence.is_changing()
+    }
+
     /// Begins a change. There is no other.
     pub(crate) fn begin(&self) -> Change<'_> {
         self.sequence.begin();

@@ -13,8 +13,12 @@
 //! node of the tree may be changed in place, in two steps, and an object does not
 //! know where it stands. (Areas do, and `lock_vma_under_rcu()` checks it.)
 //!
-//! The lock is a mutex, under which the memory of a store can be waited for: a
-//! tree says how many nodes a store takes only as long as nothing else is stored.
+//! Nobody sleeps with the lock: all who store meet in it, and who has to be woken costs
+//! the others more than their own work. But a tree says how many nodes a store takes only as
+//! long as nothing else is stored. So who has to wait for that memory *reserves* the tree,
+//! gives the lock back, and stores when the memory is there; others that want to store
+//! sleep until then on a mutex. Most memory is got before, without any of this
+//! ([`RcuMaple::get_memory`]).
 
 mod count;
 mod view;
@@ -25,13 +29,15 @@ pub(crate) use view::View;
 use core::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, pin::Pin, ptr};
 
 use kernel::{
-    bindings as c,
+    bindings as c, c_str,
     error::to_result,
     prelude::*,
+    static_lock_class,
     str::CStr,
     sync::{
         atomic::{Atomic, Relaxed},
-        rcu, LockClassKey,
+        lock::spinlock::SpinLockBackend,
+        rcu, LockClassKey, SpinLock,
     },
     time::{delay::fsleep, Delta},
     types::Opaque,
@@ -87,14 +93,6 @@ pub(crate) struct Stored {
     pub(crate) has_changed: bool,
 }
 
-/// What a store may do.
-#[derive(Clone, Copy)]
-pub(crate) struct Allowance {
-    /// As many intervals there may be, if there are more than before.
-    pub(crate) max: usize,
-    pub(crate) memory: Memory,
-}
-
 /// Why nothing was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreError {
@@ -105,25 +103,31 @@ pub(crate) enum StoreError {
 
 /// # Invariants
 ///
-/// - `tree` is an initialised tree in RCU mode, which is only written with
-///   `lock` held. An entry came from [`RcuArc::into_raw`] and owns the reference,
-///   one for each interval.
+/// - `tree` is an initialised tree in RCU mode, which is only written with `lock`
+///   held, by who has found it not reserved, or has reserved it. An entry came from
+///   [`RcuArc::into_raw`] and owns the reference, one for each interval.
+/// - It is reserved only by who holds `waiting`, until it gives that back.
 /// - `len` is the number of intervals, those that count as one as one, and `twins`
-///   that of all beyond. They are only written with the lock held, and `seq` as by
-///   the store that changes them.
+///   that of all beyond. They, and `seq`, are only written as the tree is.
 #[pin_data(PinnedDrop)]
 pub(crate) struct RcuMaple<T: Value> {
     #[pin]
-    lock: Mutex<()>,
+    lock: SpinLock<Reserved>,
+    /// Held by who may have to wait for memory. Taken before the lock.
+    #[pin]
+    waiting: Mutex<()>,
     #[pin]
     tree: Opaque<c::maple_tree>,
     /// Changes with each store.
     #[pin]
-    seq: Opaque<c::seqcount_mutex_t>,
+    seq: Opaque<c::seqcount_t>,
     len: Atomic<usize>,
     twins: Atomic<usize>,
     _owns: PhantomData<RcuArc<T>>,
 }
+
+/// Whether somebody waits for memory, and nobody else may store.
+struct Reserved(bool);
 
 // SAFETY: It owns references that may be sent.
 unsafe impl<T: Value> Send for RcuMaple<T> {}
@@ -133,18 +137,14 @@ unsafe impl<T: Value> Sync for RcuMaple<T> {}
 impl<T: Value> RcuMaple<T> {
     /// An empty tree, whose lock is known to lockdep as `name` with class `key`.
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
-        pin_init!(&this in Self {
-            lock <- Mutex::new((), name, key),
+        pin_init!(Self {
+            lock <- SpinLock::new(Reserved(false), name, key),
+            waiting <- Mutex::new((), c_str!("RcuMaple::waiting"), static_lock_class!()),
             // INVARIANT: Initialised here, without entries.
-            // SAFETY: `tree` is valid for writing, and `lock`, initialised before it, lives as
-            // long and at the same place.
-            tree <- Opaque::ffi_init(move |tree| unsafe {
-                bindings::faultline_maple_init(tree, (*this.as_ptr()).lock.as_raw())
-            }),
-            // SAFETY: As above.
-            seq <- Opaque::ffi_init(move |seq| unsafe {
-                bindings::faultline_seqcount_mutex_init(seq, (*this.as_ptr()).lock.as_raw())
-            }),
+            // SAFETY: `tree` is valid for writing.
+            tree <- Opaque::ffi_init(|tree| unsafe { bindings::faultline_maple_init(tree) }),
+            // SAFETY: `seq` is valid for writing.
+            seq <- Opaque::ffi_init(|seq| unsafe { bindings::faultline_seqcount_init(seq) }),
             len: Atomic::new(0),
             twins: Atomic::new(0),
             _owns: PhantomData,
@@ -168,14 +168,39 @@ impl<T: Value> RcuMaple<T> {
         unsafe { found.cast::<T>().as_ref() }
     }
 
-    /// Waits for the tree's lock. May sleep, while others allocate memory.
-    pub(crate) fn lock(&self) -> Locked<'_, T> {
+    /// Waits for the tree's lock, to look only: what is seen stays as it is, and references
+    /// may be taken. Does not sleep; nor may who holds it.
+    pub(crate) fn lock_to_look(&self) -> LockedToLook<'_, T> {
         // INVARIANT: It is the lock of this tree.
         let held = self.lock.lock();
+        LockedToLook {
+            view: View::of_locked(self),
+            _held: held,
+        }
+    }
+
+    /// Waits until the tree is locked and nobody has reserved it, for stores that get
+    /// their memory from there. May sleep; not while what is returned is held, but in
+    /// a store that may wait.
+    pub(crate) fn lock(&self, memory: Memory) -> Locked<'_, T> {
+        let may_wait = memory != Memory::NoWait;
+        let waiting = may_wait.then(|| self.waiting.lock());
+        let held = loop {
+            let held = self.lock.lock();
+            // Not by others, who would hold `waiting`, if this one does.
+            if !held.0 {
+                break held;
+            }
+            drop(held);
+            drop(self.waiting.lock());
+        };
+        // INVARIANT: It is the lock of this tree, which is not reserved.
         Locked {
             tree: self,
             view: View::of_locked(self),
-            _held: held,
+            memory,
+            held: Some(held),
+            _waiting: waiting,
         }
     }
 
@@ -208,11 +233,54 @@ impl<T: Value> RcuMaple<T> {
 ///
 /// # Invariants
 ///
-/// This task holds the lock of `tree`, which `view` is of.
+/// This task holds the lock of the tree that `view` is of.
+pub(crate) struct LockedToLook<'a, T: Value> {
+    view: View<'a, T>,
+    _held: SpinGuard<'a>,
+}
+
+impl<T: Value> LockedToLook<'_, T> {
+    /// The last index of what [`View::find`] finds, and a reference to the object.
+    pub(crate) fn find_object(&self, index: usize, last: usize) -> Option<(usize, RcuArc<T>)> {
+        let entry = self.find_raw(index, last)?;
+        // SAFETY: It is an entry, which has a reference, and keeps it.
+        let object = ManuallyDrop::new(unsafe { RcuArc::from_raw(entry.object) });
+        Some((entry.last, RcuArc::clone(&object)))
+    }
+
+    /// The first of the lowest `size` free indices within `[min, max]`.
+    pub(crate) fn find_gap(&self, size: usize, min: usize, max: usize) -> Option<usize> {
+        let mut mas = self.view.tree.state(0, 0);
+        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
+        let found = to_result(unsafe { c::mas_empty_area(&mut mas, min, max, size) });
+        found.ok().map(|()| mas.index)
+    }
+}
+
+type SpinGuard<'a> = kernel::sync::lock::Guard<'a, Reserved, SpinLockBackend>;
+
+impl<'a, T: Value> Deref for LockedToLook<'a, T> {
+    type Target = View<'a, T>;
+
+    fn deref(&self) -> &View<'a, T> {
+        &self.view
+    }
+}
+
+/// A tree to which nobody else stores.
+///
+/// # Invariants
+///
+/// - Outside of `with_the_tree_reserved` this task holds the lock of `tree`, and has found
+///   it not reserved; in that it has reserved it. `view` is of that tree.
+/// - It holds `waiting` if `memory` may be waited for.
 pub(crate) struct Locked<'a, T: Value> {
     tree: &'a RcuMaple<T>,
     view: View<'a, T>,
-    _held: Guard<'a, ()>,
+    memory: Memory,
+    // Dropped in this order.
+    held: Option<SpinGuard<'a>>,
+    _waiting: Option<Guard<'a, ()>>,
 }
 
 impl<'a, T: Value> Deref for Locked<'a, T> {
@@ -229,32 +297,17 @@ impl<T: Value> Locked<'_, T> {
         self.tree.len()
     }
 
-    /// The last index of what [`Locked::find`] finds, and a reference to the object.
-    pub(crate) fn find_object(&self, index: usize, last: usize) -> Option<(usize, RcuArc<T>)> {
-        let entry = self.find_raw(index, last)?;
-        // SAFETY: It is an entry, which has a reference, and keeps it.
-        let object = ManuallyDrop::new(unsafe { RcuArc::from_raw(entry.object) });
-        Some((entry.last, RcuArc::clone(&object)))
-    }
-
-    /// The first of the lowest `size` free indices within `[min, max]`.
-    pub(crate) fn find_gap(&self, size: usize, min: usize, max: usize) -> Option<usize> {
-        let mut mas = self.tree.state(0, 0);
-        // SAFETY: `mas` is initialised as MA_STATE() does, and the lock is held.
-        let found = to_result(unsafe { c::mas_empty_area(&mut mas, min, max, size) });
-        found.ok().map(|()| mas.index)
-    }
-
     /// Puts `new`, or nothing, in place of what is at `[first, last]`, or at as many of
-    /// its first intervals as a store may overwrite. Adds what was overwritten to
-    /// `removed`, which was empty. If it fails, nothing is changed. May sleep, if it
-    /// may wait for memory.
+    /// its first intervals as a store may overwrite, unless there are then more than before,
+    /// and more than `max`. `join` says how far the store goes, from what is at the indices
+    /// beside. Adds what was overwritten to `removed`, which was empty. If it fails, nothing
+    /// is changed. May sleep, if it may wait for memory.
     pub(crate) fn store(
         &mut self,
         (first, last): (usize, usize),
         new: Option<&RcuArc<T>>,
         join: impl FnOnce(Option<Entry<'_, T>>, Option<Entry<'_, T>>) -> (usize, usize),
-        allowance: Allowance,
+        max: usize,
         removed: &mut Removed<T>,
     ) -> Result<Stored, StoreError> {
         let mut found = Found::new();
@@ -269,7 +322,7 @@ impl<T: Value> Locked<'_, T> {
         let behind = self.count_behind(&found, (low, high), new.map(|new| &**new));
         let len = self.tree.len() + behind.len() - before.len();
         let twins = self.tree.twins.load(Relaxed) + behind.twins - before.twins;
-        if len > self.tree.len() && len > allowance.max {
+        if len > self.tree.len() && len > max {
             return Err(StoreError::Full);
         }
         let covered = |entry: &Raw<T>| low <= entry.first && entry.last <= high;
@@ -279,7 +332,7 @@ impl<T: Value> Locked<'_, T> {
         let has_changed = new.is_some() || overwritten().next().is_some();
         if has_changed {
             // INVARIANT: What the store changes is among what was counted.
-            self.store_raw((low, high), new.cloned(), allowance.memory, (len, twins))?;
+            self.store_raw((low, high), new.cloned(), (len, twins))?;
         }
         for entry in overwritten() {
             // SAFETY: It was an entry, which had a reference.
@@ -384,26 +437,30 @@ impl<T: Value> Locked<'_, T> {
         &mut self,
         (first, last): (usize, usize),
         new: Option<RcuArc<T>>,
-        memory: Memory,
         (len, twins): (usize, usize),
     ) -> Result<(), StoreError> {
         let mut mas = self.tree.state(first, last);
         let seq = self.tree.seq.get();
         let raw = new.as_ref().map_or(ptr::null_mut(), RcuArc::as_raw).cast();
-        let (wait, nofail) = (memory != Memory::NoWait, memory == Memory::Surely);
-        let mut preallocate = || {
-            // SAFETY: The lock is held until the store is done.
+        let mut preallocate = |memory| {
+            let (wait, nofail) = (memory != Memory::NoWait, memory == Memory::Surely);
+            // SAFETY: Nobody else stores until the store is done.
             unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, wait, nofail) }
         };
-        let mut failed = preallocate();
-        while failed != 0 && nofail {
-            // The list of nodes is not allocated with __GFP_NOFAIL, and this may be a
-            // victim of the OOM killer.
-            fsleep(Delta::from_millis(1));
-            failed = preallocate();
-        }
-        if failed != 0 {
-            return Err(StoreError::NoMemory);
+        if preallocate(Memory::NoWait) != 0 {
+            let memory = self.memory;
+            if memory == Memory::NoWait {
+                return Err(StoreError::NoMemory);
+            }
+            self.with_the_tree_reserved(|| loop {
+                match preallocate(memory) {
+                    0 => break Ok(()),
+                    // The list of nodes is not allocated with __GFP_NOFAIL, and this may be a
+                    // victim of the OOM killer.
+                    _ if memory == Memory::Surely => fsleep(Delta::from_millis(1)),
+                    _ => break Err(StoreError::NoMemory),
+                }
+            })?;
         }
         // SAFETY: The lock is held, and `mas` has the memory for this very store, which is between
         // the two. In the tree the reference is the entry's.
@@ -423,6 +480,20 @@ impl<T: Value> Locked<'_, T> {
         unsafe { bindings::faultline_maple_end_store(seq) };
         core::mem::forget(new);
         Ok(())
+    }
+
+    /// Calls `wait`, which may sleep, without the lock; what is in the tree stays as it is.
+    /// `waiting` is held.
+    #[cold]
+    fn with_the_tree_reserved<R>(&mut self, wait: impl FnOnce() -> R) -> R {
+        if let Some(held) = &mut self.held {
+            held.0 = true;
+        }
+        self.held = None;
+        let waited = wait();
+        // INVARIANT: It is reserved until the lock is held.
+        self.held.insert(self.tree.lock.lock()).0 = false;
+        waited
     }
 }
 
@@ -475,17 +546,18 @@ impl<T> Found<T> {
 #[pinned_drop]
 impl<T: Value> PinnedDrop for RcuMaple<T> {
     fn drop(self: Pin<&mut Self>) {
-        let locked = self.lock();
+        // As if it were locked: nobody else uses it.
+        let view = View::of_locked(&self);
         let mut index = 0;
-        while let Some(Raw { last, object, .. }) = locked.find_raw(index, usize::MAX) {
-            // SAFETY: Nobody else uses the tree; the entry's reference, which is not used again.
+        while let Some(Raw { last, object, .. }) = view.find_raw(index, usize::MAX) {
+            // SAFETY: As above; the entry's reference, which is not used again.
             drop(unsafe { RcuArc::from_raw(object) });
             match last.checked_add(1) {
                 Some(next) => index = next,
                 None => break,
             }
         }
-        // SAFETY: By the type invariants; it only frees nodes. The lock is held.
+        // SAFETY: By the type invariants; it only frees nodes.
         unsafe { c::__mt_destroy(self.tree.get()) };
     }
 }

@@ -278,18 +278,19 @@ void faultline_xa_init(struct xarray *xa)
 	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
 }
 
-void faultline_maple_init(struct maple_tree *tree, struct mutex *lock)
+void faultline_maple_init(struct maple_tree *tree)
 {
 	mt_init_flags(tree, MT_FLAGS_ALLOC_RANGE | MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
-	mt_set_external_lock(tree, lock);
+	/* Not always the same lock keeps others from storing. */
+	mt_on_stack(*tree);
 }
 
-void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock)
+void faultline_seqcount_init(seqcount_t *seq)
 {
-	seqcount_mutex_init(seq, lock);
+	seqcount_init(seq);
 }
 
-void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index)
+void *faultline_maple_load(struct maple_tree *tree, seqcount_t *seq, unsigned long index)
 {
 	unsigned int begun;
 	void *entry;
@@ -301,22 +302,22 @@ void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsig
 	return entry;
 }
 
-unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq)
+unsigned int faultline_maple_begin_look(seqcount_t *seq)
 {
 	return read_seqcount_begin(seq);
 }
 
-bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun)
+bool faultline_maple_end_look(seqcount_t *seq, unsigned int begun)
 {
 	return read_seqcount_retry(seq, begun);
 }
 
-void faultline_maple_begin_store(seqcount_mutex_t *seq)
+void faultline_maple_begin_store(seqcount_t *seq)
 {
 	write_seqcount_begin(seq);
 }
 
-void faultline_maple_end_store(seqcount_mutex_t *seq)
+void faultline_maple_end_store(seqcount_t *seq)
 {
 	write_seqcount_end(seq);
 }

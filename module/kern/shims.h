@@ -105,20 +105,20 @@ unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, u
 void faultline_xa_init(struct xarray *xa);
 
 /* An empty tree of ranges in RCU mode, which is only written with lock held. */
-void faultline_maple_init(struct maple_tree *tree, struct mutex *lock);
+void faultline_maple_init(struct maple_tree *tree);
 /*
  * A store may change a node in place, so that mtree_load() finds what has never
  * stood at its index. Who looks up without the lock checks that nothing was stored
  * meanwhile: seq, whose lock is that of the tree.
  */
-void faultline_seqcount_mutex_init(seqcount_mutex_t *seq, struct mutex *lock);
-void *faultline_maple_load(struct maple_tree *tree, seqcount_mutex_t *seq, unsigned long index);
-unsigned int faultline_maple_begin_look(seqcount_mutex_t *seq);
+void faultline_seqcount_init(seqcount_t *seq);
+void *faultline_maple_load(struct maple_tree *tree, seqcount_t *seq, unsigned long index);
+unsigned int faultline_maple_begin_look(seqcount_t *seq);
 /* Whether something was stored meanwhile. */
-bool faultline_maple_end_look(seqcount_mutex_t *seq, unsigned int begun);
+bool faultline_maple_end_look(seqcount_t *seq, unsigned int begun);
 /* Around mas_store_prealloc(). Preemption is disabled between the two. */
-void faultline_maple_begin_store(seqcount_mutex_t *seq);
-void faultline_maple_end_store(seqcount_mutex_t *seq);
+void faultline_maple_begin_store(seqcount_t *seq);
+void faultline_maple_end_store(seqcount_t *seq);
 /*
  * mas_preallocate(): before the store, which readers wait for. It may wait for
  * memory, with nofail for as long as it takes.

@@ -162,6 +162,11 @@ impl Sequence {
         }
     }
 
+    /// Whether the caller makes a change, if nobody else can.
+    pub fn is_changing(&self) -> bool {
+        self.change().is_some()
+    }
+
     /// The number of the change that the caller makes, if it has begun one.
     fn change(&self) -> Option<Number> {
         // Relaxed: it is the caller that has written it.

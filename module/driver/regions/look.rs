@@ -52,7 +52,7 @@ impl Regions {
         range: Interval,
         show: impl FnOnce(Interval, &Region) -> R,
     ) -> Option<R> {
-        let tree = self.tree.lock();
+        let tree = self.tree.lock_to_look();
         let entry = tree.find(range.start() as usize, range.last() as usize)?;
         Some(show(interval(&entry), entry.value))
     }
@@ -153,7 +153,10 @@ impl Regions {
     /// The lowest free interval of so many pages in `range`, a moment ago. May sleep.
     pub(crate) fn find_gap(&self, pages: u64, range: Interval) -> Option<Interval> {
         let (min, max) = (range.start() as usize, range.last() as usize);
-        let first = self.tree.lock().find_gap(pages as usize, min, max)? as u64;
+        let first = self
+            .tree
+            .lock_to_look()
+            .find_gap(pages as usize, min, max)? as u64;
         Interval::new(first, first + pages)
     }
 }

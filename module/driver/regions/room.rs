@@ -5,6 +5,7 @@
 use kernel::{prelude::*, sync::atomic::Relaxed};
 
 use super::{super::mistake::Mistake, Regions};
+use crate::kern::rcu_maple::Memory;
 
 /// What a change may do to the number of regions: it may have room for some more
 /// than there are, which no other gets until this is dropped.
@@ -37,7 +38,7 @@ impl<'a> Room<'a> {
     /// are removed. May sleep.
     pub(crate) fn reserve(&mut self, more: usize) -> Result {
         let regions = self.regions;
-        let _tree = regions.tree.lock();
+        let _tree = regions.tree.lock(Memory::NoWait);
         let reserved = regions.reserved.load(Relaxed) + more;
         let max = regions.limit() as usize;
         if more != 0 && regions.len() + reserved > max && !Mistake::SkipRoom.is_made() {
@@ -81,7 +82,7 @@ impl<'a> Room<'a> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         if self.held != 0 {
-            let _tree = self.regions.tree.lock();
+            let _tree = self.regions.tree.lock(Memory::NoWait);
             let reserved = &self.regions.reserved;
             reserved.store(reserved.load(Relaxed) - self.held, Relaxed);
         }

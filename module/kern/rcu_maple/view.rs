@@ -24,10 +24,10 @@ const LOOKS: usize = 3;
 ///
 /// # Invariants
 ///
-/// As long as it is used, the lock of `tree` is held, or, if there is a `begun`, an RCU read
-/// section in which that was the sequence count, and nothing was being stored.
+/// As long as it is used, nobody else stores to `tree`; or, if there is a `begun`, it is used
+/// in an RCU read section in which that was the sequence count, and nothing was being stored.
 pub(crate) struct View<'a, T: Value> {
-    tree: &'a RcuMaple<T>,
+    pub(super) tree: &'a RcuMaple<T>,
     begun: Option<u32>,
 }
 
@@ -53,20 +53,20 @@ impl<T: Value> RcuMaple<T> {
         None
     }
 
-    /// As `try_look`, with the lock if it is not to be had without. May sleep; `look`
-    /// does not.
+    /// As `try_look`, with the lock if it is not to be had without. Does not sleep.
     pub(crate) fn look<R>(&self, mut look: impl FnMut(&View<'_, T>) -> R) -> R {
         match self.try_look(&mut look) {
             Some(seen) => seen,
-            None => look(&self.lock()),
+            None => look(&self.lock_to_look()),
         }
     }
 }
 
 impl<'a, T: Value> View<'a, T> {
-    /// Of a tree whose lock is held as long as this is used.
+    /// Of a tree to which nobody stores as long as this is used, but who has it, between
+    /// its uses.
     pub(super) fn of_locked(tree: &'a RcuMaple<T>) -> Self {
-        // INVARIANT: The caller holds the lock.
+        // INVARIANT: By the caller, who holds the lock or has the tree reserved.
         Self { tree, begun: None }
     }
 
