@@ -10,7 +10,7 @@
 use core::{convert::Infallible, mem::ManuallyDrop, pin::Pin};
 
 use kernel::{
-    alloc::KVBox,
+    alloc::KVVec,
     prelude::*,
     str::CStr,
     sync::LockClassKey,
@@ -19,13 +19,13 @@ use kernel::{
     types::NotThreadSafe,
 };
 
-use super::{extent::Extent, lockdep::Lockdep, trace};
+use super::{bindings, extent::Extent, lockdep::Lockdep, trace};
 use crate::portable::{
     interval::Interval,
-    range_lock::{self, Queued},
+    range_lock::{self, Queued, Shape, Slot},
 };
 
-pub(crate) use range_lock::{Read, Write};
+pub(crate) use range_lock::{Read, Request, Write};
 
 /// What a request asks for, as [`range_lock::Ranges`], and what is left of it.
 #[derive(Clone, Copy)]
@@ -68,18 +68,20 @@ impl From<Interval> for Pages {
     }
 }
 
-/// Domains of 1 GiB granules, and shards of 2 MiB granules in each: a line for
-/// each shard, each domain and the root, 9 KiB in all.
-const DOMAINS: usize = 16;
-const SHARDS: usize = 8;
+/// Domains of 1 GiB granules, and shards of 2 MiB granules in each, so that requests
+/// that as many processors make seldom meet in one: a line for each shard, each domain
+/// and the root. That is 9 KiB with up to 8 processors, and 264 KiB at most.
+fn shape() -> Shape {
+    // SAFETY: No requirements.
+    let cpus = unsafe { bindings::faultline_num_possible_cpus() } as usize;
+    // A request beyond 2 MiB takes the locks of all shards of a domain, and one beyond
+    // 1 GiB those of all domains.
+    Shape::new((2 * cpus).clamp(16, 128), (cpus / 2).clamp(8, 32))
+}
 
-type Portable = range_lock::RangeLock<DOMAINS, SHARDS>;
+type Portable = range_lock::RangeLock<KVVec<Slot>>;
 
-/// A request, to be pinned on the stack: see [`range_lock::Request`].
-pub(crate) type Request<'l> = range_lock::Request<'l, DOMAINS, SHARDS>;
-
-type InLine<'r, 'l, M> = Queued<'r, 'l, M, DOMAINS, SHARDS>;
-type Held<'r, 'l, M> = range_lock::Guard<'r, 'l, M, DOMAINS, SHARDS>;
+type Held<'r, 'l, M> = range_lock::Guard<'r, 'l, M>;
 
 /// How a guard holds its range.
 pub(crate) trait Mode {
@@ -95,10 +97,6 @@ impl Mode for Write {
     const WRITE: bool = true;
 }
 
-// SAFETY: All-zero bytes are a free lock: its spin locks are free, its links
-// are `None` and its clocks start from zero.
-unsafe impl Zeroable for Portable {}
-
 /// How a request has waited.
 pub(crate) struct Waited {
     pub(crate) time: Delta,
@@ -112,14 +110,14 @@ pub(crate) struct Waited {
 pub(crate) struct RangeLock {
     #[pin]
     lockdep: Lockdep,
-    lock: KVBox<Portable>,
+    lock: Portable,
 }
 
 impl RangeLock {
     /// A hash of `seed` and of all that it has, on its own lines in memory.
     #[cfg(faultline_test_hooks)]
     pub(crate) fn hash(&self, seed: u32) -> u32 {
-        super::bytes::hash(&*self.lock, seed)
+        super::bytes::hash(self.lock.slots(), seed)
     }
 
     /// A free lock, known to lockdep as `name` with class `key`. May sleep;
@@ -130,7 +128,14 @@ impl RangeLock {
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             lockdep <- Lockdep::new(name, key),
-            lock: KVBox::init(Portable::init_zeroed(), GFP_KERNEL_ACCOUNT)?,
+            lock: {
+                let shape = shape();
+                let mut slots = KVVec::with_capacity(shape.places(), GFP_KERNEL_ACCOUNT)?;
+                for _ in 0..shape.places() {
+                    slots.push(Slot::new(), GFP_KERNEL_ACCOUNT)?;
+                }
+                Portable::new(shape, slots)
+            },
         })
     }
 
@@ -202,7 +207,7 @@ impl RangeLock {
     fn finish_killable<'r, 'l, M: Mode>(
         &'l self,
         pages: Pages,
-        queued: InLine<'r, 'l, M>,
+        queued: Queued<'r, 'l, M>,
     ) -> Result<Guard<'r, 'l, M>> {
         let held = self.finish(pages, queued, Queued::wait_killable);
         held.map_err(|range_lock::Killed| EINTR)
@@ -211,8 +216,8 @@ impl RangeLock {
     fn finish<'r, 'l, M: Mode, E>(
         &'l self,
         pages: Pages,
-        queued: InLine<'r, 'l, M>,
-        wait: impl FnOnce(InLine<'r, 'l, M>) -> Result<Held<'r, 'l, M>, E>,
+        queued: Queued<'r, 'l, M>,
+        wait: impl FnOnce(Queued<'r, 'l, M>) -> Result<Held<'r, 'l, M>, E>,
     ) -> Result<Guard<'r, 'l, M>, E> {
         let result = if queued.must_wait() {
             self.lockdep.contention_begin(M::WRITE);
@@ -237,7 +242,7 @@ impl RangeLock {
 
     /// Where the shards and all else are that requests of it write.
     pub(crate) fn extent(&self) -> Extent {
-        Extent::of(&*self.lock)
+        Extent::of(self.lock.slots())
     }
 
     /// What tells this lock from others in traces.
@@ -320,7 +325,7 @@ impl RangeLock {
     fn finish_surely<'r, 'l, M: Mode>(
         &'l self,
         pages: Pages,
-        queued: InLine<'r, 'l, M>,
+        queued: Queued<'r, 'l, M>,
     ) -> Guard<'r, 'l, M> {
         let Ok(held) = self.finish(pages, queued, |q| Ok::<_, Infallible>(q.wait()));
         held

@@ -24,12 +24,11 @@ use std::{
 
 use faultline_portable::{
     interval::Interval,
-    range_lock::{Guard, RangeLock, Ranges, Read, Request, Write},
+    range_lock::{Guard, RangeLock, Ranges, Read, Request, Shape, Slot, Write},
     sync::Task,
 };
 
-const DOMAINS: usize = 2;
-const SHARDS: usize = 2;
+const SHAPE: Shape = Shape::new(2, 2);
 const THREADS: usize = 6;
 /// How long nobody may get on before that is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,7 +80,7 @@ impl Page {
 }
 
 struct World {
-    lock: RangeLock<DOMAINS, SHARDS>,
+    lock: RangeLock<Vec<Slot>>,
     pages: [Page; PAGES.len()],
     /// Leaked boxes. Not `OnceLock`, whose code in std ThreadSanitizer cannot see.
     tasks: [AtomicPtr<Task>; THREADS],
@@ -175,7 +174,7 @@ impl Random {
     }
 }
 
-type Held<'r, 'l, M> = Guard<'r, 'l, M, DOMAINS, SHARDS>;
+type Held<'r, 'l, M> = Guard<'r, 'l, M>;
 
 struct Worker<'w> {
     world: &'w World,
@@ -183,7 +182,7 @@ struct Worker<'w> {
 }
 
 impl<'w> Worker<'w> {
-    fn step(&mut self, request: Pin<&mut Request<'w, DOMAINS, SHARDS>>) {
+    fn step(&mut self, request: Pin<&mut Request<'w>>) {
         let (ranges, pages) = self.random.ranges();
         let how = self.random.below(8);
         if self.random.rarely(2) {
@@ -314,7 +313,7 @@ fn main() {
         None => Duration::from_secs(3),
     };
     let world = Arc::new(World {
-        lock: RangeLock::new(),
+        lock: RangeLock::new(SHAPE, (0..SHAPE.places()).map(|_| Slot::new()).collect()),
         pages: Default::default(),
         tasks: [const { AtomicPtr::new(core::ptr::null_mut()) }; THREADS],
         steps: AtomicU64::new(0),

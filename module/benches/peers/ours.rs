@@ -7,13 +7,13 @@ use core::pin::pin;
 
 use faultline_portable::{
     interval::Interval,
-    range_lock::{Mode, RangeLock, Ranges, Request},
+    range_lock::{Mode, RangeLock, Ranges, Request, Shape, Slot},
 };
 
 use super::{Abilities, Peer};
 
-/// In a box, as in a space: it fills some pages.
-pub(crate) struct Ours(Box<RangeLock<16, 8>>);
+/// As in a space of a machine of few processors.
+pub(crate) struct Ours(RangeLock<Vec<Slot>>);
 
 impl Ours {
     #[inline]
@@ -50,7 +50,11 @@ impl Peer for Ours {
     };
 
     fn new() -> Self {
-        Self(Box::default())
+        let shape = Shape::new(16, 8);
+        Self(RangeLock::new(
+            shape,
+            (0..shape.places()).map(|_| Slot::new()).collect(),
+        ))
     }
 
     #[inline]

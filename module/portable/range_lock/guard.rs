@@ -28,15 +28,15 @@ pub(super) enum Turn {
 
 /// A place in the line. Dropping it gives it up.
 #[must_use = "the place is given up immediately when this is unused"]
-pub struct Queued<'r, 'l, M, const D: usize, const S: usize> {
-    request: &'r Request<'l, D, S>,
+pub struct Queued<'r, 'l, M> {
+    request: &'r Request<'l>,
     turn: Turn,
     _mode: PhantomData<(M, *mut ())>,
 }
 
-impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
+impl<'r, 'l, M> Queued<'r, 'l, M> {
     #[inline]
-    pub(super) fn new(request: &'r Request<'l, D, S>, turn: Turn) -> Self {
+    pub(super) fn new(request: &'r Request<'l>, turn: Turn) -> Self {
         Self {
             request,
             turn,
@@ -45,7 +45,7 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
     }
 
     #[cfg(test)]
-    pub(super) fn request(&self) -> &'r Request<'l, D, S> {
+    pub(super) fn request(&self) -> &'r Request<'l> {
         self.request
     }
 
@@ -63,7 +63,7 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
 
     /// Waits for its turn. May sleep.
     #[inline]
-    pub fn wait(self) -> Guard<'r, 'l, M, D, S> {
+    pub fn wait(self) -> Guard<'r, 'l, M> {
         if self.turn == Turn::Later {
             self.request.wait(Sleep::Uninterruptible);
         }
@@ -72,7 +72,7 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
 
     /// As [`Queued::wait`], unless a fatal signal comes first. May sleep.
     #[inline]
-    pub fn wait_killable(self) -> Result<Guard<'r, 'l, M, D, S>, Killed> {
+    pub fn wait_killable(self) -> Result<Guard<'r, 'l, M>, Killed> {
         if self.turn == Turn::Later && !self.request.wait(Sleep::Killable) {
             // Dropping it gets it out of the line.
             return Err(Killed);
@@ -81,14 +81,14 @@ impl<'r, 'l, M, const D: usize, const S: usize> Queued<'r, 'l, M, D, S> {
     }
 
     #[inline]
-    fn into_guard(self) -> Guard<'r, 'l, M, D, S> {
+    fn into_guard(self) -> Guard<'r, 'l, M> {
         let request = self.request;
         core::mem::forget(self);
         Guard::new(request)
     }
 }
 
-impl<M, const D: usize, const S: usize> Drop for Queued<'_, '_, M, D, S> {
+impl<M> Drop for Queued<'_, '_, M> {
     #[inline]
     fn drop(&mut self) {
         let left = self.turn == Turn::Later && self.request.leave().is_err();
@@ -101,18 +101,18 @@ impl<M, const D: usize, const S: usize> Drop for Queued<'_, '_, M, D, S> {
 
 /// A range that is held, until dropped.
 #[must_use = "the range is released immediately when the guard is unused"]
-pub struct Guard<'r, 'l, M, const D: usize, const S: usize> {
-    request: &'r Request<'l, D, S>,
+pub struct Guard<'r, 'l, M> {
+    request: &'r Request<'l>,
     /// As for other locks' guards, it stays with the task that got it.
     _mode: PhantomData<(M, *mut ())>,
 }
 
 // SAFETY: What can be done with a shared guard can be done by any task.
-unsafe impl<M, const D: usize, const S: usize> Sync for Guard<'_, '_, M, D, S> {}
+unsafe impl<M> Sync for Guard<'_, '_, M> {}
 
-impl<'r, 'l, M, const D: usize, const S: usize> Guard<'r, 'l, M, D, S> {
+impl<'r, 'l, M> Guard<'r, 'l, M> {
     #[inline]
-    pub(super) fn new(request: &'r Request<'l, D, S>) -> Self {
+    pub(super) fn new(request: &'r Request<'l>) -> Self {
         Self {
             request,
             _mode: PhantomData,
@@ -136,9 +136,9 @@ impl<'r, 'l, M, const D: usize, const S: usize> Guard<'r, 'l, M, D, S> {
     }
 }
 
-impl<'r, 'l, const D: usize, const S: usize> Guard<'r, 'l, Write, D, S> {
+impl<'r, 'l> Guard<'r, 'l, Write> {
     /// Holds the range for reading from here on, without ever giving it back.
-    pub fn downgrade(self) -> Guard<'r, 'l, Read, D, S> {
+    pub fn downgrade(self) -> Guard<'r, 'l, Read> {
         let request = self.request;
         core::mem::forget(self);
         request.downgrade();
@@ -146,7 +146,7 @@ impl<'r, 'l, const D: usize, const S: usize> Guard<'r, 'l, Write, D, S> {
     }
 }
 
-impl<M, const D: usize, const S: usize> Drop for Guard<'_, '_, M, D, S> {
+impl<M> Drop for Guard<'_, '_, M> {
     #[inline]
     fn drop(&mut self) {
         self.request.release_all();

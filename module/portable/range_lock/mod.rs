@@ -46,8 +46,9 @@ mod tree;
 mod waiter;
 
 pub use guard::{Guard, Killed, Queued, Read, Write};
+pub use place::Shape;
 pub use request::Request;
-pub use shards::RangeLock;
+pub use shards::{RangeLock, Slot};
 pub use waiter::{Mode, Ranges};
 
 #[cfg(test)]

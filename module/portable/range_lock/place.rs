@@ -22,8 +22,63 @@ const LARGE_SHIFT: u32 = 18;
 /// (Fibonacci hashing, Knuth, volume 3, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A place in a lock of `D` domains of `S` shards: a number, so that a request
-/// reads in one piece what it wrote just before.
+/// How many domains a lock has, and how many shards each of them; powers of two.
+///
+/// More domains help requests of up to 1 GiB in different GiB, more shards
+/// those of up to 2 MiB. A request takes one spin lock for up to 2 MiB, those of
+/// all shards of a domain for up to 1 GiB, and those of all shards beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// log2 of the domains.
+    domains: u8,
+    /// log2 of the shards of each.
+    shards: u8,
+}
+
+impl Shape {
+    /// So many, each rounded up to a power of two. At most 256 and 128.
+    pub const fn new(domains: usize, shards: usize) -> Self {
+        assert!(0 < domains && domains <= 256 && 0 < shards && shards <= 128);
+        Self {
+            domains: domains.next_power_of_two().ilog2() as u8,
+            shards: shards.next_power_of_two().ilog2() as u8,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn domains(self) -> u16 {
+        1 << self.domains
+    }
+
+    /// In all domains.
+    #[inline]
+    pub(super) const fn all_shards(self) -> u16 {
+        1 << (self.domains + self.shards)
+    }
+
+    /// How many places there are.
+    pub const fn places(self) -> usize {
+        1 + self.domains() as usize + self.all_shards() as usize
+    }
+
+    /// The domain that has a shard.
+    #[inline]
+    pub(super) const fn domain_of(self, shard: u16) -> u16 {
+        shard >> self.shards
+    }
+
+    /// The shards of a domain.
+    #[inline]
+    pub(super) const fn shards_of(self, domain: u16) -> Shards {
+        Shards {
+            first: domain << self.shards,
+            end: (domain + 1) << self.shards,
+        }
+    }
+}
+
+/// A place in a lock: a number, so that a request reads in one piece what it wrote
+/// just before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(NonZeroU16);
 
@@ -49,63 +104,75 @@ impl Place {
 
     #[inline]
     const fn behind_root(number: u16) -> Self {
-        // It does not saturate: see the assertion in `of`.
+        // It does not saturate: see the assertion in `Shape::new`.
         Self(Self::ROOT.0.saturating_add(number))
+    }
+
+    /// That of a domain.
+    #[inline]
+    pub(super) const fn of_domain(domain: u16) -> Self {
+        Self::behind_root(1 + domain)
+    }
+
+    /// That of a shard, counted over all domains.
+    #[inline]
+    pub(super) const fn of_shard(shard: u16, shape: Shape) -> Self {
+        Self::behind_root(1 + shape.domains() + shard)
     }
 
     /// Where `interval` is kept.
     #[inline]
-    pub(super) fn of<const D: usize, const S: usize>(interval: Interval) -> Self {
-        const { assert!(D * S + D < u16::MAX as usize) };
+    pub(super) fn of(interval: Interval, shape: Shape) -> Self {
         let differing = interval.start() ^ interval.last();
         if differing >> LARGE_SHIFT != 0 {
             return Self::ROOT;
         }
-        let domain = bucket::<D>(interval.start() >> LARGE_SHIFT);
+        let domain = bucket(interval.start() >> LARGE_SHIFT, shape.domains);
         if differing >> SMALL_SHIFT != 0 {
-            return Self::behind_root(1 + domain);
+            return Self::of_domain(domain);
         }
-        let shard = bucket::<S>(interval.start() >> SMALL_SHIFT);
-        Self::behind_root(1 + D as u16 + domain * S as u16 + shard)
+        let shard = bucket(interval.start() >> SMALL_SHIFT, shape.shards);
+        Self::of_shard(shape.shards_of(domain).first + shard, shape)
+    }
+
+    /// How many places come before it.
+    #[inline]
+    pub(super) const fn index(self) -> u16 {
+        self.0.get() - Self::ROOT.0.get()
     }
 
     /// What it is.
     #[inline]
-    pub(super) const fn kind<const D: usize>(self) -> Kind {
-        match self.0.get() - Self::ROOT.0.get() {
+    pub(super) const fn kind(self, shape: Shape) -> Kind {
+        match self.index() {
             0 => Kind::Root,
-            domain if domain <= D as u16 => Kind::Domain(domain - 1),
-            shard => Kind::Shard(shard - 1 - D as u16),
+            domain if domain <= shape.domains() => Kind::Domain(domain - 1),
+            shard => Kind::Shard(shard - 1 - shape.domains()),
         }
     }
 
     /// The shards whose locks guard this place.
     #[inline]
-    pub(super) const fn shards<const D: usize, const S: usize>(self) -> Shards {
-        let each = S as u16;
-        match self.kind::<D>() {
+    pub(super) const fn shards(self, shape: Shape) -> Shards {
+        match self.kind(shape) {
             Kind::Shard(shard) => Shards {
                 first: shard,
                 end: shard + 1,
             },
-            Kind::Domain(domain) => Shards {
-                first: domain * each,
-                end: (domain + 1) * each,
-            },
+            Kind::Domain(domain) => shape.shards_of(domain),
             Kind::Root => Shards {
                 first: 0,
-                end: D as u16 * each,
+                end: shape.all_shards(),
             },
         }
     }
 }
 
-/// Which of `N` buckets a granule belongs to; `N` is a power of two.
+/// Which of the buckets, 2 to the `shift`, a granule belongs to.
 #[inline]
-const fn bucket<const N: usize>(granule: u64) -> u16 {
-    const { assert!(N.is_power_of_two()) };
+const fn bucket(granule: u64, shift: u8) -> u16 {
     // The high bits of the product are the well-spread ones.
-    (((granule.wrapping_mul(SPREAD) >> 32) * N as u64) >> 32) as u16
+    ((granule.wrapping_mul(SPREAD) >> 32 << shift) >> 32) as u16
 }
 
 /// `interval` cut where that keeps its pieces out of a place too large for
@@ -144,13 +211,15 @@ mod tests {
         Interval::new(start, end).unwrap()
     }
 
+    const SHAPE: Shape = Shape::new(16, 8);
+
     fn place(start: u64, end: u64) -> Place {
-        Place::of::<16, 8>(interval(start, end))
+        Place::of(interval(start, end), SHAPE)
     }
 
     #[test]
     fn an_interval_belongs_to_the_smallest_place_that_holds_it() {
-        let kind = |start, end| place(start, end).kind::<16>();
+        let kind = |start, end| place(start, end).kind(SHAPE);
         assert!(matches!(kind(0, 1), Kind::Shard(_)));
         assert!(matches!(kind(MIB2, 2 * MIB2), Kind::Shard(_)));
         assert!(matches!(kind(MIB2 - 1, MIB2 + 1), Kind::Domain(_)));
@@ -168,9 +237,9 @@ mod tests {
             (0, 8 * GIB),
             (7 * GIB + 5, 7 * GIB + MIB2),
         ] {
-            let whole = place(start, end).shards::<16, 8>();
+            let whole = place(start, end).shards(SHAPE);
             for page in [start, (start + end) / 2, end - 1] {
-                let one = place(page, page + 1).shards::<16, 8>();
+                let one = place(page, page + 1).shards(SHAPE);
                 assert!(whole.first <= one.first && one.end <= whole.end);
             }
         }
@@ -199,7 +268,7 @@ mod tests {
         for stride in [1, 2, 8, 64, 512, 1 << 12] {
             let mut used = [0; 16];
             for n in 0..64 {
-                used[usize::from(bucket::<16>(n * stride))] += 1;
+                used[usize::from(bucket(n * stride, 4))] += 1;
             }
             assert!(
                 used.iter().all(|&n| (1..=12).contains(&n)),

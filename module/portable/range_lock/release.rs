@@ -14,11 +14,11 @@ use super::{
     waiter::{Grants, Mode, Part},
 };
 
-impl<const D: usize, const S: usize> Request<'_, D, S> {
+impl Request<'_> {
     /// Gets out of the line, unless it is our turn just now.
     #[cold]
     pub(super) fn leave(&self) -> Result<(), Killed> {
-        let locked = self.lock.lock_places(self.parts());
+        let locked = self.places.lock_places(self.parts());
         // Relaxed: it is changed under one of these locks.
         let granted = self.waiter.pending.load(Relaxed) == 0;
         if granted && !is_busted(Bug::LeaveWhenGranted) {
@@ -41,7 +41,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
             let interval = part.node.interval();
             keep(interval) != Some(interval)
         };
-        let locked = self.lock.lock_places(self.parts().filter(changed));
+        let locked = self.places.lock_places(self.parts().filter(changed));
         let grants = self.trim_locked(self.placed(), keep);
         drop(locked);
         grants.publish();
@@ -62,7 +62,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
             if kept == Some(old) {
                 continue;
             }
-            let trees = self.lock.trees(place);
+            let trees = self.places.trees(place);
             // SAFETY: The spin locks are held, and it has a place.
             unsafe { trees.remove(part, &self.waiter) };
             match kept {
@@ -96,7 +96,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
         blocked: impl Fn(Interval, Mode) -> bool,
         grants: &mut Grants,
     ) {
-        self.lock.for_each_related(place, |trees| {
+        self.places.for_each_related(place, |trees| {
             trees.let_pass(&self.waiter, released, &blocked, grants);
         });
     }
@@ -109,7 +109,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
     pub(super) fn release_all(&self) {
         match self.sole_part() {
             Some((part, shard)) => {
-                let locked = self.lock.lock_shard(shard);
+                let locked = self.places.lock_shard(shard);
                 let grants = self.trim_locked(core::iter::once(part), |_| None);
                 drop(locked);
                 grants.publish();
@@ -140,7 +140,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
 
     /// From writing to reading: later readers have one less in their way.
     pub(super) fn downgrade(&self) {
-        let locked = self.lock.lock_places(self.parts());
+        let locked = self.places.lock_places(self.parts());
         let mut grants = Grants::new();
         for (part, place) in self.placed() {
             if part.is_in_the_way() && !is_busted(Bug::DowngradeForgets) {
@@ -149,12 +149,12 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
                 self.let_pass(place, part.node.interval(), blocked, &mut grants);
             }
             // SAFETY: The spin locks are held, and it has a place.
-            unsafe { self.lock.trees(place).remove(part, &self.waiter) };
+            unsafe { self.places.trees(place).remove(part, &self.waiter) };
         }
         self.waiter.mode.set(Mode::Read);
         for (part, place) in self.placed() {
             // SAFETY: As in `insert`.
-            unsafe { self.lock.trees(place).insert(part, &self.waiter) };
+            unsafe { self.places.trees(place).insert(part, &self.waiter) };
         }
         drop(locked);
         grants.publish();

@@ -2,7 +2,7 @@
 
 //! Requests: taking the lock.
 
-use core::{cell::Cell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
+use core::{borrow::Borrow, cell::Cell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use super::{
     super::{
@@ -12,15 +12,18 @@ use super::{
     },
     guard::{Guard, Killed, Queued, Read, Turn, Write},
     place::{self, Kind, Place},
-    shards::{Locked, RangeLock, Set},
+    shards::{Locked, Places, RangeLock, Set, Slot},
     waiter::{Mode, Part, Ranges, Waiter, PARTS},
 };
 
 /// A request for a range of a lock, to be pinned where it is used:
 ///
 /// ```
-/// # use faultline_portable::{interval::Interval, range_lock::{RangeLock, Request}};
-/// let lock = RangeLock::<4, 4>::new();
+/// # use faultline_portable::interval::Interval;
+/// # use faultline_portable::range_lock::{RangeLock, Request, Shape, Slot};
+/// let shape = Shape::new(4, 4);
+/// let slots: Vec<Slot> = (0..shape.places()).map(|_| Slot::new()).collect();
+/// let lock = RangeLock::new(shape, slots);
 /// let range = Interval::new(0, 16).unwrap();
 /// let request = core::pin::pin!(Request::new(&lock));
 /// let guard = request.write(range);
@@ -36,8 +39,8 @@ use super::{
 /// In lines of its own, as it stands among what its task has on its stack, and others
 /// come to look at it.
 #[repr(align(64))]
-pub struct Request<'l, const D: usize, const S: usize> {
-    pub(super) lock: &'l RangeLock<D, S>,
+pub struct Request<'l> {
+    pub(super) places: Places<'l>,
     pub(super) waiter: Waiter,
     parts: [MaybeUninit<Part>; PARTS],
     parts_len: usize,
@@ -48,14 +51,14 @@ pub struct Request<'l, const D: usize, const S: usize> {
 
 // SAFETY: What others may find of a request is guarded by the spin locks. (It
 // is not `Send`: who waits in it is the task that got in line.)
-unsafe impl<const D: usize, const S: usize> Sync for Request<'_, D, S> {}
+unsafe impl Sync for Request<'_> {}
 
-impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
+impl<'l> Request<'l> {
     /// A request that has not been made.
     #[inline]
-    pub fn new(lock: &'l RangeLock<D, S>) -> Self {
+    pub fn new<B: Borrow<[Slot]>>(lock: &'l RangeLock<B>) -> Self {
         Self {
-            lock,
+            places: lock.places(),
             waiter: Waiter::new(Mode::Read),
             parts: [const { MaybeUninit::uninit() }; PARTS],
             parts_len: 0,
@@ -69,7 +72,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn queue_read<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Queued<'r, 'l, Read, D, S> {
+    ) -> Queued<'r, 'l, Read> {
         self.queue(ranges.into(), Mode::Read)
     }
 
@@ -78,7 +81,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn queue_write<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Queued<'r, 'l, Write, D, S> {
+    ) -> Queued<'r, 'l, Write> {
         self.queue(ranges.into(), Mode::Write)
     }
 
@@ -88,9 +91,9 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn queue_write_behind_readers<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Option<Queued<'r, 'l, Write, D, S>> {
+    ) -> Option<Queued<'r, 'l, Write>> {
         let this = self.prepare(ranges.into(), Mode::Write);
-        let locked = this.lock.lock_places(this.parts());
+        let locked = this.places.lock_places(this.parts());
         // A reader conflicts with writers only.
         if this.has_conflict(Mode::Read) {
             this.parts().for_each(|part| part.place.set(None));
@@ -101,19 +104,13 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     /// Waits until no earlier request for any of the pages writes. May sleep.
     #[inline]
-    pub fn read<'r>(
-        self: Pin<&'r mut Self>,
-        ranges: impl Into<Ranges>,
-    ) -> Guard<'r, 'l, Read, D, S> {
+    pub fn read<'r>(self: Pin<&'r mut Self>, ranges: impl Into<Ranges>) -> Guard<'r, 'l, Read> {
         self.queue_read(ranges).wait()
     }
 
     /// Waits until there is no earlier request for any of the pages. May sleep.
     #[inline]
-    pub fn write<'r>(
-        self: Pin<&'r mut Self>,
-        ranges: impl Into<Ranges>,
-    ) -> Guard<'r, 'l, Write, D, S> {
+    pub fn write<'r>(self: Pin<&'r mut Self>, ranges: impl Into<Ranges>) -> Guard<'r, 'l, Write> {
         self.queue_write(ranges).wait()
     }
 
@@ -122,7 +119,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn read_killable<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Result<Guard<'r, 'l, Read, D, S>, Killed> {
+    ) -> Result<Guard<'r, 'l, Read>, Killed> {
         self.queue_read(ranges).wait_killable()
     }
 
@@ -131,7 +128,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn write_killable<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Result<Guard<'r, 'l, Write, D, S>, Killed> {
+    ) -> Result<Guard<'r, 'l, Write>, Killed> {
         self.queue_write(ranges).wait_killable()
     }
 
@@ -140,7 +137,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn try_read<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Option<Guard<'r, 'l, Read, D, S>> {
+    ) -> Option<Guard<'r, 'l, Read>> {
         let acquired = self.try_acquire(ranges.into(), Mode::Read);
         acquired.map(Guard::new)
     }
@@ -150,20 +147,18 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     pub fn try_write<'r>(
         self: Pin<&'r mut Self>,
         ranges: impl Into<Ranges>,
-    ) -> Option<Guard<'r, 'l, Write, D, S>> {
+    ) -> Option<Guard<'r, 'l, Write>> {
         let acquired = self.try_acquire(ranges.into(), Mode::Write);
         acquired.map(Guard::new)
     }
 
     #[inline]
-    fn queue<'r, M>(
-        self: Pin<&'r mut Self>,
-        ranges: Ranges,
-        mode: Mode,
-    ) -> Queued<'r, 'l, M, D, S> {
+    fn queue<'r, M>(self: Pin<&'r mut Self>, ranges: Ranges, mode: Mode) -> Queued<'r, 'l, M> {
         let this = self.prepare(ranges, mode);
         let turn = match this.sole_part() {
-            Some((part, shard)) => this.enter(this.lock.lock_shard(shard), core::iter::once(part)),
+            Some((part, shard)) => {
+                this.enter(this.places.lock_shard(shard), core::iter::once(part))
+            }
             None => this.enter_many(),
         };
         Queued::new(this, turn)
@@ -172,7 +167,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     #[inline]
     fn try_acquire(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) -> Option<&Self> {
         let this = self.prepare(ranges, mode);
-        let locked = this.lock.lock_places(this.parts());
+        let locked = this.places.lock_places(this.parts());
         if this.has_conflict(mode) {
             this.parts().for_each(|part| part.place.set(None));
             return None;
@@ -219,7 +214,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     #[inline]
     fn add_part(&mut self, interval: Interval) {
-        let part = Part::new(interval, Place::of::<D, S>(interval));
+        let part = Part::new(interval, Place::of(interval, self.places.shape()));
         self.parts[self.parts_len].write(part);
         // INVARIANT: Just initialised. Before anything else happens with the
         // request it enters its tree, or loses its place.
@@ -249,7 +244,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
             return None;
         }
         let placed = self.placed().next()?;
-        match placed.1.kind::<D>() {
+        match placed.1.kind(self.places.shape()) {
             Kind::Shard(shard) => Some((placed, shard)),
             _ => None,
         }
@@ -257,7 +252,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
     /// Gets in line with any number of parts, in any places.
     fn enter_many(&self) -> Turn {
-        self.enter(self.lock.lock_places(self.parts()), self.placed())
+        self.enter(self.places.lock_places(self.parts()), self.placed())
     }
 
     /// Gets in line with all parts, and releases the spin locks. `parts` are all
@@ -265,7 +260,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     #[inline]
     fn enter<'p>(
         &self,
-        locked: Locked<'_, impl Set, D, S>,
+        locked: Locked<'_, impl Set>,
         parts: impl Iterator<Item = (&'p Part, Place)> + Clone,
     ) -> Turn {
         let pending = self.count_conflicts(parts.clone());
@@ -302,7 +297,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         let mut found = false;
         for (part, place) in self.placed() {
             let interval = part.node.interval();
-            self.lock.for_each_related(place, |trees| {
+            self.places.for_each_related(place, |trees| {
                 found |= trees.has_conflict(interval, mode);
             });
         }
@@ -314,12 +309,12 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     #[cold]
     pub(super) fn is_behind_holder(&self) -> bool {
         let mode = self.waiter.mode.get();
-        let locked = self.lock.lock_places(self.parts());
+        let locked = self.places.lock_places(self.parts());
         // Nobody is: whoever was has just gone. Relaxed: for statistics.
         let mut found = self.waiter.pending.load(Relaxed) == 0;
         for (part, place) in self.placed() {
             let interval = part.node.interval();
-            self.lock.for_each_related(place, |trees| {
+            self.places.for_each_related(place, |trees| {
                 found |= trees.has_holder(interval, mode);
             });
         }
@@ -335,7 +330,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
         let mut pending = 0;
         for (part, place) in parts {
             let interval = part.node.interval();
-            self.lock.for_each_related(place, |trees| {
+            self.places.for_each_related(place, |trees| {
                 // Not called for nothing: most are empty.
                 if !trees.is_empty() {
                     pending += trees.count_conflicts(interval, mode);
@@ -349,14 +344,14 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
     #[inline]
     fn insert<'p>(
         &self,
-        locked: &Locked<'_, impl Set, D, S>,
+        locked: &Locked<'_, impl Set>,
         parts: impl Iterator<Item = (&'p Part, Place)>,
     ) {
         self.waiter.number.set(locked.next_number());
         for (part, place) in parts {
             // SAFETY: The spin locks are held; part and waiter are those of this
             // request: pinned, shared, and taken out before their end (see `Drop`).
-            unsafe { self.lock.trees(place).insert(part, &self.waiter) };
+            unsafe { self.places.trees(place).insert(part, &self.waiter) };
         }
     }
 
@@ -373,7 +368,7 @@ impl<'l, const D: usize, const S: usize> Request<'l, D, S> {
 
 /// What tests do in single steps.
 #[cfg(test)]
-impl<const D: usize, const S: usize> Request<'_, D, S> {
+impl Request<'_> {
     pub(super) fn enter_for_test(self: Pin<&mut Self>, ranges: Ranges, mode: Mode) {
         let queued = self.queue::<()>(ranges, mode);
         if !queued.must_wait() {
@@ -413,7 +408,7 @@ impl<const D: usize, const S: usize> Request<'_, D, S> {
     }
 }
 
-impl<const D: usize, const S: usize> Drop for Request<'_, D, S> {
+impl Drop for Request<'_> {
     #[inline]
     fn drop(&mut self) {
         self.end_leaked();

@@ -1,84 +1,97 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lock itself: shards, domains and the root, and their spin locks.
+//! The lock itself: what it has for shards, domains and the root, and their spin locks.
+
+use core::borrow::Borrow;
 
 use super::{
     super::{
         bug::Bug,
         sync::{is_busted, Cell, NoPreempt, SpinLock},
     },
-    place::{Kind, Place, Shards},
+    place::{Kind, Place, Shape, Shards},
     waiter::{Part, Trees, PARTS},
 };
 
-/// What lies in a line of its own.
+/// What a lock has for each of its places, in a line of its own.
 #[repr(align(64))]
-struct Line<T>(T);
-
-/// The requests whose places are the shards that hash to it.
-struct Shard {
+pub struct Slot {
+    /// Of a shard; domains and the root are guarded by those of all their shards.
     lock: SpinLock,
     /// The greatest number of any request that took `lock`.
     clock: Cell<u64>,
+    /// The requests whose place this is.
     trees: Trees,
 }
 
-/// Some shards, and the requests that are too large for one of them.
-struct Domain<const S: usize> {
-    trees: Line<Trees>,
-    shards: [Line<Shard>; S],
-}
-
-/// A reader/writer lock over page intervals, of `D` domains of `S` shards
-/// (both powers of two).
-///
-/// More domains help requests of up to 1 GiB in different GiB, more shards
-/// those of up to 2 MiB; a request takes one spin lock for up to 2 MiB, `S`
-/// for up to 1 GiB and `D * S` beyond. Intervals that cross one boundary of
-/// these granules are cut in two.
-///
-/// # Invariants
-///
-/// The trees of a place are changed under the spin locks of all its shards,
-/// and read under one of them at least.
-pub struct RangeLock<const D: usize, const S: usize> {
-    trees: Line<Trees>,
-    domains: [Domain<S>; D],
-}
-
-// SAFETY: All it has is guarded by spin locks, by the type invariants.
-unsafe impl<const D: usize, const S: usize> Send for RangeLock<D, S> {}
+// SAFETY: All it has is guarded by spin locks, by the invariants of `RangeLock`.
+unsafe impl Send for Slot {}
 // SAFETY: As above.
-unsafe impl<const D: usize, const S: usize> Sync for RangeLock<D, S> {}
+unsafe impl Sync for Slot {}
 
-impl<const D: usize, const S: usize> Default for RangeLock<D, S> {
+impl Slot {
+    /// Where nothing stands.
+    pub fn new() -> Self {
+        Self {
+            lock: SpinLock::new(),
+            clock: Cell::new(0),
+            trees: Trees::new(),
+        }
+    }
+}
+
+impl Default for Slot {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const D: usize, const S: usize> RangeLock<D, S> {
-    /// A free lock.
-    pub fn new() -> Self {
-        let shard = |_| {
-            Line(Shard {
-                lock: SpinLock::new(),
-                clock: Cell::new(0),
-                trees: Trees::new(),
-            })
-        };
-        Self {
-            trees: Line(Trees::new()),
-            domains: core::array::from_fn(|_| Domain {
-                trees: Line(Trees::new()),
-                shards: core::array::from_fn(shard),
-            }),
+/// A reader/writer lock over page intervals, whose places are in memory that the caller
+/// supplies. Intervals that cross one boundary of granules are cut in two.
+///
+/// # Invariants
+///
+/// - There is a slot for each place of the shape.
+/// - The trees of a place are changed under the spin locks of all its shards,
+///   and read under one of them at least.
+pub struct RangeLock<B> {
+    shape: Shape,
+    slots: B,
+}
+
+impl<B: Borrow<[Slot]>> RangeLock<B> {
+    /// A free lock, with as many new slots as the shape has places.
+    pub fn new(shape: Shape, slots: B) -> Self {
+        assert_eq!(slots.borrow().len(), shape.places());
+        Self { shape, slots }
+    }
+
+    /// Its places.
+    #[inline]
+    pub(super) fn places(&self) -> Places<'_> {
+        Places {
+            shape: self.shape,
+            slots: self.slots.borrow(),
         }
     }
 
+    /// All that requests of it write, but for themselves.
+    pub fn slots(&self) -> &[Slot] {
+        self.slots.borrow()
+    }
+}
+
+/// The places of a lock.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'l> {
+    shape: Shape,
+    slots: &'l [Slot],
+}
+
+impl<'l> Places<'l> {
     /// Whether there is no request.
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         let mut empty = true;
         self.for_each_related(Place::ROOT, |trees| {
             empty &= trees.is_empty();
@@ -88,9 +101,9 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
 
     /// How many parts stand here, in trees that are as they should be.
     #[cfg(test)]
-    pub(super) fn check_trees(&self) -> usize {
+    pub(super) fn check_trees(self) -> usize {
         let mut all = Spans::none();
-        all.add(Place::ROOT.shards::<D, S>());
+        all.add(Place::ROOT.shards(self.shape));
         let _locked = self.lock_shards(all);
         let mut parts = 0;
         self.for_each_related(Place::ROOT, |trees| parts += trees.check());
@@ -98,59 +111,65 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     }
 
     #[inline]
-    pub(super) fn trees(&self, place: Place) -> &Trees {
-        match place.kind::<D>() {
-            Kind::Shard(shard) => &self.shard(shard).trees,
-            Kind::Domain(domain) => &self.domain(domain).trees.0,
-            Kind::Root => &self.trees.0,
-        }
+    pub(super) fn shape(self) -> Shape {
+        self.shape
     }
 
     #[inline]
-    fn domain(&self, index: u16) -> &Domain<S> {
-        &self.domains[usize::from(index)]
+    fn slot(self, place: Place) -> &'l Slot {
+        &self.slots[usize::from(place.index())]
+    }
+
+    #[inline]
+    pub(super) fn trees(self, place: Place) -> &'l Trees {
+        &self.slot(place).trees
     }
 
     /// The shard of this index over all domains.
     #[inline]
-    fn shard(&self, index: u16) -> &Shard {
-        self.domain(index / S as u16).shard(index % S as u16)
+    fn shard(self, index: u16) -> &'l Slot {
+        self.slot(Place::of_shard(index, self.shape))
     }
 
     /// The places where an overlapping request can stand: that of the part
     /// itself, those above it, and those below it.
     #[inline]
-    pub(super) fn for_each_related(&self, place: Place, mut visit: impl FnMut(&Trees)) {
+    pub(super) fn for_each_related(self, place: Place, mut visit: impl FnMut(&Trees)) {
         if is_busted(Bug::OwnPlaceOnly) {
             return visit(self.trees(place));
         }
-        visit(&self.trees.0);
-        match place.kind::<D>() {
+        visit(self.trees(Place::ROOT));
+        match place.kind(self.shape) {
             Kind::Shard(shard) => {
-                visit(&self.domain(shard / S as u16).trees.0);
-                visit(&self.shard(shard).trees);
+                let domain = self.shape.domain_of(shard);
+                visit(self.trees(Place::of_domain(domain)));
+                visit(self.trees(place));
             }
-            Kind::Domain(domain) => self.domain(domain).for_each(&mut visit),
-            Kind::Root => self.domains.iter().for_each(|d| d.for_each(&mut visit)),
+            Kind::Domain(domain) => {
+                visit(self.trees(place));
+                let Shards { first, end } = self.shape.shards_of(domain);
+                (first..end).for_each(|shard| visit(&self.shard(shard).trees));
+            }
+            Kind::Root => self.slots[1..].iter().for_each(|slot| visit(&slot.trees)),
         }
     }
 
     /// Takes the spin lock of a shard, of this index over all domains.
     #[inline]
-    pub(super) fn lock_shard(&self, index: u16) -> Locked<'_, One, D, S> {
+    pub(super) fn lock_shard(self, index: u16) -> Locked<'l, One> {
         self.lock_shards(One(index))
     }
 
     /// Takes the spin locks of the places of `parts`, in ascending order.
     #[inline]
     pub(super) fn lock_places<'p>(
-        &self,
+        self,
         parts: impl Iterator<Item = &'p Part>,
-    ) -> Locked<'_, Spans, D, S> {
+    ) -> Locked<'l, Spans> {
         let mut spans = Spans::none();
         parts
             .filter_map(|part| part.place.get())
-            .for_each(|place| spans.add(place.shards::<D, S>()));
+            .for_each(|place| spans.add(place.shards(self.shape)));
         if is_busted(Bug::FirstSpinLockOnly) {
             spans.keep_first();
         }
@@ -158,26 +177,14 @@ impl<const D: usize, const S: usize> RangeLock<D, S> {
     }
 
     #[inline]
-    fn lock_shards<T: Set>(&self, shards: T) -> Locked<'_, T, D, S> {
+    fn lock_shards<T: Set>(self, shards: T) -> Locked<'l, T> {
         let no_preempt = NoPreempt::new();
         shards.for_each(|index| self.shard(index).lock.lock());
         Locked {
-            lock: self,
+            places: self,
             shards,
             _no_preempt: no_preempt,
         }
-    }
-}
-
-impl<const S: usize> Domain<S> {
-    #[inline]
-    fn shard(&self, index: u16) -> &Shard {
-        &self.shards[usize::from(index)].0
-    }
-
-    fn for_each(&self, mut visit: impl FnMut(&Trees)) {
-        visit(&self.trees.0);
-        self.shards.iter().for_each(|shard| visit(&shard.0.trees));
     }
 }
 
@@ -238,33 +245,33 @@ impl Set for Spans {
 }
 
 /// The spin locks of some places, held until dropped.
-pub(super) struct Locked<'a, T: Set, const D: usize, const S: usize> {
-    lock: &'a RangeLock<D, S>,
+pub(super) struct Locked<'l, T: Set> {
+    places: Places<'l>,
     shards: T,
     _no_preempt: NoPreempt,
 }
 
-impl<T: Set, const D: usize, const S: usize> Locked<'_, T, D, S> {
+impl<T: Set> Locked<'_, T> {
     /// A number higher than that of any request that took one of these locks
     /// before (Lamport's logical clock: an event for each shard).
     #[inline]
     pub(super) fn next_number(&self) -> u64 {
         let mut number = 0;
         self.shards
-            .for_each(|index| number = number.max(self.lock.shard(index).clock.get()));
+            .for_each(|index| number = number.max(self.places.shard(index).clock.get()));
         number += 1;
         self.shards
-            .for_each(|index| self.lock.shard(index).clock.set(number));
+            .for_each(|index| self.places.shard(index).clock.set(number));
         number
     }
 }
 
-impl<T: Set, const D: usize, const S: usize> Drop for Locked<'_, T, D, S> {
+impl<T: Set> Drop for Locked<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.shards.for_each(|index| {
             // SAFETY: Taken by `lock_shard` or `lock_places`.
-            unsafe { self.lock.shard(index).lock.unlock() }
+            unsafe { self.places.shard(index).lock.unlock() }
         });
     }
 }

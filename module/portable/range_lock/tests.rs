@@ -9,11 +9,14 @@ use std::{boxed::Box, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::{super::interval::Interval, request::Request, Mode, RangeLock, Ranges};
+use super::{super::interval::Interval, request::Request, Mode, RangeLock, Ranges, Shape, Slot};
 
-const DOMAINS: usize = 2;
-const SHARDS: usize = 2;
-type Lock = RangeLock<DOMAINS, SHARDS>;
+type Lock = RangeLock<Vec<Slot>>;
+
+fn new_lock() -> Lock {
+    let shape = Shape::new(2, 2);
+    Lock::new(shape, (0..shape.places()).map(|_| Slot::new()).collect())
+}
 
 /// Where intervals of the tests begin and end: inside granules of both sizes,
 /// at their edges, and far from each other.
@@ -115,7 +118,7 @@ struct World<'l> {
     pool: Vec<Pooled<'l>>,
 }
 
-type Pooled<'l> = Pin<Box<Request<'l, DOMAINS, SHARDS>>>;
+type Pooled<'l> = Pin<Box<Request<'l>>>;
 
 impl<'l> World<'l> {
     fn new(lock: &'l Lock) -> Self {
@@ -258,13 +261,13 @@ impl<'l> World<'l> {
             self.entries.remove(at);
             self.check();
         }
-        assert!(self.lock.is_empty());
+        assert!(self.lock.places().is_empty());
     }
 
     fn check(&self) {
         let placed = self.entries.iter().map(|e| e.request.placed_for_test());
         assert_eq!(
-            self.lock.check_trees(),
+            self.lock.places().check_trees(),
             placed.sum::<usize>(),
             "parts in trees"
         );
@@ -310,7 +313,7 @@ proptest! {
     fn the_granted_are_those_without_an_earlier_conflict(
         steps in prop::collection::vec(step(), 1..60)
     ) {
-        let lock = Lock::new();
+        let lock = new_lock();
         let mut world = World::new(&lock);
         for step in steps {
             world.apply(step);
@@ -328,7 +331,7 @@ proptest! {
     fn a_long_sequence_is_like_a_short_one(
         steps in prop::collection::vec(step(), 2000)
     ) {
-        let lock = Lock::new();
+        let lock = new_lock();
         let mut world = World::new(&lock);
         for (n, step) in steps.into_iter().enumerate() {
             if world.entries.len() >= CROWD {
@@ -343,12 +346,12 @@ proptest! {
 
 #[test]
 fn a_leaked_guard_is_released_with_its_request() {
-    let lock = Lock::new();
+    let lock = new_lock();
     {
         let request = core::pin::pin!(Request::new(&lock));
         core::mem::forget(request.write(between(0, 4)));
     }
-    assert!(lock.is_empty());
+    assert!(lock.places().is_empty());
     let request = core::pin::pin!(Request::new(&lock));
     assert!(request.try_write(between(0, 4)).is_some());
 }
@@ -357,7 +360,7 @@ fn a_leaked_guard_is_released_with_its_request() {
 /// any more who grants it.
 #[test]
 fn a_guard_leaked_after_a_wait_is_released_with_its_request() {
-    let lock = Lock::new();
+    let lock = new_lock();
     std::thread::scope(|scope| {
         let holder = core::pin::pin!(Request::new(&lock));
         let held = holder.write(between(0, 1));
@@ -366,18 +369,18 @@ fn a_guard_leaked_after_a_wait_is_released_with_its_request() {
             drop(request.as_mut().write(between(0, 1)));
             core::mem::forget(request.as_mut().write(between(2, 3)));
         });
-        while lock.check_trees() < 2 {
+        while lock.places().check_trees() < 2 {
             std::thread::yield_now();
         }
         drop(held);
         waiting.join().unwrap();
     });
-    assert!(lock.is_empty());
+    assert!(lock.places().is_empty());
 }
 
 #[test]
 fn a_request_can_be_made_again() {
-    let lock = Lock::new();
+    let lock = new_lock();
     let mut request = core::pin::pin!(Request::new(&lock));
     for at in 0..4 {
         let other = core::pin::pin!(Request::new(&lock));
@@ -389,7 +392,7 @@ fn a_request_can_be_made_again() {
 
 #[test]
 fn all_conflicts_with_any() {
-    let lock = Lock::new();
+    let lock = new_lock();
     let all = core::pin::pin!(Request::new(&lock));
     let _all = all.read(Interval::ALL);
     for at in 0..MARKS.len() - 1 {
@@ -402,7 +405,7 @@ fn all_conflicts_with_any() {
 
 #[test]
 fn a_waiter_knows_whether_it_is_behind_a_holder() {
-    let lock = Lock::new();
+    let lock = new_lock();
     let [reader, writer, behind, other, beside] = [(); 5].map(|()| Box::pin(Request::new(&lock)));
     let (mut reader, mut writer, mut behind) = (reader, writer, behind);
     let (mut other, mut beside) = (other, beside);

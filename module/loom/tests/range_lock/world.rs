@@ -14,7 +14,7 @@ use std::{
 
 use faultline_portable_loom::{
     interval::Interval,
-    range_lock::{RangeLock, Request},
+    range_lock::{RangeLock, Request, Shape, Slot},
 };
 use loom::{
     cell::UnsafeCell,
@@ -35,7 +35,7 @@ const PREEMPTIONS: usize = 4;
 
 /// A lock, and the pages it protects.
 pub(crate) struct World<const DOMAINS: usize, const SHARDS: usize> {
-    pub(crate) lock: RangeLock<DOMAINS, SHARDS>,
+    pub(crate) lock: RangeLock<Vec<Slot>>,
     pages: [UnsafeCell<()>; PAGES.len()],
 }
 
@@ -52,8 +52,9 @@ impl<const DOMAINS: usize, const SHARDS: usize> Deref for Shared<DOMAINS, SHARDS
 
 impl<const DOMAINS: usize, const SHARDS: usize> Shared<DOMAINS, SHARDS> {
     fn new() -> Self {
+        let shape = Shape::new(DOMAINS, SHARDS);
         Self(Rc::new(World {
-            lock: RangeLock::new(),
+            lock: RangeLock::new(shape, (0..shape.places()).map(|_| Slot::new()).collect()),
             pages: PAGES.map(|_| UnsafeCell::new(())),
         }))
     }
