@@ -109,13 +109,13 @@ pub(crate) enum StoreError {
 /// - It is reserved only by who holds `waiting`, until it gives that back.
 /// - `len` is the number of intervals, those that count as one as one, and `twins`
 ///   that of all beyond. They, and `seq`, are only written as the tree is.
+///
+/// What each store writes is in one line, as long as locks have nothing for debugging.
 #[pin_data(PinnedDrop)]
+#[repr(C, align(64))]
 pub(crate) struct RcuMaple<T: Value> {
     #[pin]
     lock: SpinLock<Reserved>,
-    /// Held by who may have to wait for memory. Taken before the lock.
-    #[pin]
-    waiting: Mutex<()>,
     #[pin]
     tree: Opaque<c::maple_tree>,
     /// Changes with each store.
@@ -123,6 +123,9 @@ pub(crate) struct RcuMaple<T: Value> {
     seq: Opaque<c::seqcount_t>,
     len: Atomic<usize>,
     twins: Atomic<usize>,
+    /// Held by who may have to wait for memory. Taken before the lock.
+    #[pin]
+    waiting: Mutex<()>,
     _owns: PhantomData<RcuArc<T>>,
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A run that nobody counted, to try reports with: all that is made of it says so.
 
-use faultline_coherence::measured::{Code, Entry, Hot, Kind, Measured, Owner, Run, Share, VERSION};
+use faultline_coherence::measured::{
+    Code, Entry, Hot, Kind, Measured, Owned, Owner, Run, Share, VERSION,
+};
 use faultline_coherence::report::Phase;
 
 use super::counted::Counted;
@@ -88,6 +90,12 @@ fn phase(threads: u32, most: f64, is_space: bool) -> Measured {
             0 => Vec::new(),
             _ => vec![hot(0, sharing_writes, threads, is_space)],
         },
+        owners: vec![Owned {
+            owner: hot(0, sharing_writes, threads, is_space).owner,
+            lines: 2,
+            writes: sharing_writes / 2,
+            transfers: sharing_writes / 8,
+        }],
         ..Measured::default()
     }
 }

@@ -116,7 +116,7 @@ fn ceilings(counted: &Counted, costs: &Costs) -> Table {
     table
 }
 
-/// The hottest lines with the most processors, of all and of the module.
+/// Whose lines are shared with the most processors, and the hottest, of all and of the module.
 fn lines(series: &[&Measured]) -> String {
     let Some(phase) = series.last() else {
         return String::new();
@@ -126,8 +126,27 @@ fn lines(series: &[&Measured]) -> String {
         ("those of the module", &phase.of_module),
     ];
     let some = both.into_iter().filter(|(_, hot)| !hot.is_empty());
-    some.map(|(which, hot)| format!("{}\n", block(phase, which, hot)))
-        .collect()
+    let blocks = some.map(|(which, hot)| format!("{}\n", block(phase, which, hot)));
+    let owners = (!phase.owners.is_empty()).then(|| format!("{}\n", owners(phase)));
+    owners.into_iter().chain(blocks).collect()
+}
+
+fn owners(phase: &Measured) -> String {
+    let mut table = table(["writes", "moves", "lines", "what"]);
+    table.add_rows(phase.owners.iter().take(words::OWNERS).map(|owned| {
+        let each = |count| format!("{:.2}", phase.per_operation(count));
+        let lines = owned.lines.to_string();
+        let name = words::owner(&owned.owner);
+        [each(owned.writes), each(owned.transfers), lines, name]
+    }));
+    align(&mut table, 0, 3);
+    format!("\n{}\n{table}", heading(phase, "all shared lines"))
+}
+
+fn heading(phase: &Measured, which: &str) -> String {
+    let cpus = words::cpus(phase.threads);
+    let (workload, target, unit) = (&phase.workload, &phase.target, &phase.unit);
+    format!("{workload} on {target} with {cpus}, {which} by {unit}:")
 }
 
 fn block(phase: &Measured, which: &str, hot: &[Hot]) -> String {
@@ -135,13 +154,7 @@ fn block(phase: &Measured, which: &str, hot: &[Hot]) -> String {
     let mut table = table(figures.into_iter().chain(["what", "code"]));
     table.add_rows(hot.iter().map(|hot| line(phase, hot)));
     align(&mut table, 0, 3);
-    format!(
-        "\n{} on {} with {}, {which} by {}:\n{table}",
-        phase.workload,
-        phase.target,
-        words::cpus(phase.threads),
-        phase.unit
-    )
+    format!("\n{}\n{table}", heading(phase, which))
 }
 
 fn line(phase: &Measured, hot: &Hot) -> [String; 6] {
@@ -201,7 +214,11 @@ mod tests {
         let costs = Costs::default();
         assert!(!text(&counted, &costs, false).contains("the hottest lines by"));
         let text = text(&counted, &costs, true);
-        let block = text.split_once("pft on global with 64 CPUs").unwrap().1;
+        let owners = "pft on global with 64 CPUs, all shared lines by fault:";
+        let owners: Vec<_> = text.split_once(owners).unwrap().1.lines().collect();
+        assert_eq!(owners[3], "|   5.91 |  1.48 |     2 | faultline's space |");
+        let hottest = "pft on global with 64 CPUs, the hottest";
+        let block = text.split_once(hottest).unwrap().1;
         assert!(!text.contains("pft on global with 2 CPUs"));
         let lines: Vec<_> = block.lines().skip(1).take(12).collect();
         assert!(lines[2].contains("fault [faultline] at space/fault.rs:120"));

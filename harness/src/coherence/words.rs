@@ -10,6 +10,9 @@ phase; they do not depend on how processors are interleaved. Moves do: they are 
 here, where only as many virtual processors run at a time as the host has. Of the module: by its \
 instructions, or to its objects.";
 
+/// Owners of shared lines that are shown.
+pub(super) const OWNERS: usize = 8;
+
 /// What a line belongs to.
 pub(super) fn owner(owner: &Owner) -> String {
     let named = !owner.name.is_empty();

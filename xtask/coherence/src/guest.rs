@@ -8,6 +8,7 @@
 //! finds out from the cache of all caches, whose name it knows: if anything is otherwise
 //! than expected, no cache is named.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::measured::{Kind, Owner};
@@ -72,7 +73,10 @@ pub struct Guest<'a, M> {
     pages: u64,
     vmalloc: u64,
     slabs: Option<Slabs>,
-    cpus: u32,
+    /// How far each processor's copies of variables are from the image's.
+    offsets: Vec<u64>,
+    /// Names of caches, by address.
+    caches: RefCell<HashMap<u64, Option<String>>>,
 }
 
 /// Where a slab has its cache, and a cache its name, in bytes.
@@ -102,8 +106,13 @@ impl<'a, M: Memory> Guest<'a, M> {
             pages: read("vmemmap_base")?,
             vmalloc: read("vmalloc_base")?,
             slabs: None,
-            cpus,
+            offsets: Vec::new(),
+            caches: RefCell::default(),
         };
+        if let Some(all) = variables.0.get("__per_cpu_offset") {
+            let offset = |cpu: u32| word(memory, all + u64::from(cpu) * WORD);
+            guest.offsets = (0..cpus).map_while(offset).collect();
+        }
         guest.slabs = guest.find_slabs();
         Some(guest)
     }
@@ -146,19 +155,17 @@ impl<'a, M: Memory> Guest<'a, M> {
     /// kernel's image, or else allocated.
     fn per_cpu(&self, address: u64) -> Option<What> {
         let at = |name| self.variables.0.get(name).copied();
-        let (offsets, start) = (at("__per_cpu_offset")?, at("__per_cpu_start")?);
-        let end = at("__per_cpu_end")?;
-        let offset = |cpu: u32| word(self.memory, offsets + u64::from(cpu) * WORD);
+        let (start, end) = (at("__per_cpu_start")?, at("__per_cpu_end")?);
         // Each has as much room as lies between two of them. More is elsewhere.
-        let room = match self.cpus {
-            0 | 1 => end - start,
-            _ => offset(1)?.wrapping_sub(offset(0)?),
+        let room = match self.offsets[..] {
+            [first, second, ..] => second.wrapping_sub(first),
+            _ => end - start,
         };
-        let of_cpu = |cpu: u32| {
-            let variable = address.wrapping_sub(offset(cpu)?);
+        let of_cpu = |offset: &u64| {
+            let variable = address.wrapping_sub(*offset);
             (variable.wrapping_sub(start) < room).then_some(variable)
         };
-        let variable = (0..self.cpus).find_map(of_cpu)?;
+        let variable = self.offsets.iter().find_map(of_cpu)?;
         let is_static = variable < end;
         Some(What {
             owner: owner(Kind::PerCpu, if is_static { "" } else { ALLOCATED }),
@@ -203,8 +210,10 @@ impl<'a, M: Memory> Guest<'a, M> {
 
     fn cache(&self, slab: &Page) -> Option<String> {
         let slabs = self.slabs?;
-        let name = word(self.memory, slab.word(slabs.cache) + slabs.name)?;
-        text(self.memory, name)
+        let cache = slab.word(slabs.cache);
+        let name = || text(self.memory, word(self.memory, cache + slabs.name)?);
+        let mut caches = self.caches.borrow_mut();
+        caches.entry(cache).or_insert_with(name).clone()
     }
 
     /// The cache of all caches is an object of its own.

@@ -61,6 +61,22 @@ pub struct Measured {
     /// Of the shared lines those with a share of the module, ten at most.
     #[serde(default)]
     pub of_module: Vec<Hot>,
+    /// What the sharing writes are to, the most written first.
+    #[serde(default)]
+    pub owners: Vec<Owned>,
+}
+
+/// All shared lines that belong to one and the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// What.
+    pub owner: Owner,
+    /// Lines.
+    pub lines: u64,
+    /// Sharing writes to them.
+    pub writes: u64,
+    /// Moves from processor to processor, as they happened.
+    pub transfers: u64,
 }
 
 /// The module's share of what is shared.

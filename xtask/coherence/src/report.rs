@@ -80,7 +80,7 @@ pub struct SharedLine {
     /// Bytes, as a set, that several processors accessed and one of them wrote; none of
     /// them if it is shared falsely.
     pub common: u64,
-    /// What it belongs to, as the kernel's structures say; only of the most written.
+    /// What it belongs to, as the kernel's structures say.
     #[serde(default)]
     pub owner: Owner,
     /// If each processor has one of it: where the kernel's image has the variable.
@@ -89,9 +89,6 @@ pub struct SharedLine {
     /// Instructions: address, writes, reads, moves. Address 0: all others.
     pub sites: Vec<(u64, u32, u32, u32)>,
 }
-
-/// Lines of a phase that are looked up in the kernel's structures.
-const LOOKED_UP: usize = 256;
 
 /// The records of a phase; `look` says what is at a physical address that was accessed
 /// at another one.
@@ -113,10 +110,9 @@ pub fn records(collected: &Collected, beyond: u64, look: impl Fn(u64, u64) -> Wh
         transfers: collected.transfers,
         beyond,
     };
-    let lines = collected.shared.iter().enumerate();
-    let lines = lines.map(|(rank, (number, line, details))| {
+    let lines = collected.shared.iter().map(|(number, line, details)| {
         let mut record = shared_line(collected.number, *number, line, details);
-        if let Some(address) = record.address.filter(|_| rank < LOOKED_UP) {
+        if let Some(address) = record.address {
             let what = look(record.physical, address);
             (record.owner, record.variable) = (what.owner, what.variable);
         }

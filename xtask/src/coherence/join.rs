@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use faultline_coherence::measured::{Code, Hot, Kind, Measured, Owner, Share};
+use faultline_coherence::measured::{Code, Hot, Kind, Measured, Owned, Owner, Share};
 use faultline_coherence::report::{Phase, Record, SharedLine, VERSION};
 use faultline_coherence::shared::is_kernel;
 use serde::Deserialize;
@@ -143,7 +143,30 @@ impl Names<'_> {
                 .take(HOTTEST)
                 .map(|(line, _)| self.hot(line))
                 .collect(),
+            owners: self.owners(lines),
         }
+    }
+
+    /// Whose the lines are, the most written first.
+    fn owners(&self, lines: &[SharedLine]) -> Vec<Owned> {
+        let mut owners: Vec<Owned> = Vec::new();
+        for line in lines {
+            let owner = self.owner(line);
+            let known = owners.iter().position(|owned| owned.owner == owner);
+            let at = known.unwrap_or_else(|| {
+                owners.push(Owned {
+                    owner,
+                    ..Owned::default()
+                });
+                owners.len() - 1
+            });
+            let owned = &mut owners[at];
+            owned.lines += 1;
+            owned.writes += u64::from(line.writes);
+            owned.transfers += u64::from(line.transfers);
+        }
+        owners.sort_by_key(|owned| std::cmp::Reverse((owned.writes, owned.lines)));
+        owners
     }
 
     /// The module's share of a line.
@@ -286,6 +309,12 @@ mod tests {
         };
         assert_eq!(measured.module, expected);
         assert_eq!(measured.of_module.len(), 2);
+        let owners = measured.owners.iter();
+        let owners = owners.map(|owned| (&*owned.owner.name, owned.lines, owned.writes));
+        assert_eq!(
+            owners.collect::<Vec<_>>(),
+            [("counter", 1, 8), ("Leaf", 1, 5)]
+        );
     }
 
     #[test]

@@ -48,6 +48,9 @@ fn of_phase(phase: &Measured) -> Markup {
         } @else {
             details {
                 summary { (name) ": " (short(sharing)) " sharing writes per " (phase.unit) }
+                @if !phase.owners.is_empty() {
+                    (owners(phase, format!("All shared lines: {name}, by {}", phase.unit)).draw(&MARKS))
+                }
                 (table(phase, format!("{name}, by {}", phase.unit), &phase.hottest).draw(&MARKS))
                 @if !phase.of_module.is_empty() {
                     @let caption = format!("{name}, of the module, by {}", phase.unit);
@@ -55,6 +58,24 @@ fn of_phase(phase: &Measured) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn owners(phase: &Measured, caption: String) -> Table {
+    let each = |count| text(short(phase.per_operation(count)));
+    let rows = phase.owners.iter().take(words::OWNERS).map(|owned| {
+        vec![
+            text(words::owner(&owned.owner)),
+            each(owned.writes),
+            each(owned.transfers),
+            text(owned.lines.to_string()),
+        ]
+    });
+    Table {
+        caption,
+        head: head(&["what", "writes", "moves", "lines"]),
+        names: 1,
+        rows: rows.collect(),
     }
 }
 

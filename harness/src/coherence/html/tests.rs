@@ -61,6 +61,8 @@ fn the_hottest_lines_are_those_with_most_processors() {
     assert_eq!(lines[1][..2], ["faultline's space", "truly"]);
     assert!(lines[1][2].starts_with("fault [faultline] at space/fault.rs:120"));
     assert_eq!(lines[1][6], "64");
+    let owners = table(&doc, "All shared lines: pft on global, 64 CPUs");
+    assert_eq!(owners[1][..2], ["faultline's space", "5.91"]);
     let of_module = table(&doc, "pft on global, 64 CPUs, of the module");
     assert_eq!(of_module[1..], lines[1..2]);
     assert!(!page.contains("pft on global, 2 CPUs"));
