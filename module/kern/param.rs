@@ -80,6 +80,14 @@ pub(crate) fn delay_us() -> u32 {
     unsafe { bindings::faultline_param_delay_us() }
 }
 
+/// How long a store of regions has the tree reserved, as if it waited for memory, in
+/// milliseconds.
+#[cfg(faultline_test_hooks)]
+pub(crate) fn delay_store_ms() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::faultline_param_delay_store_ms() }
+}
+
 /// How long a fault sleeps before it reads a page of a file, in milliseconds.
 #[cfg(faultline_test_hooks)]
 pub(crate) fn delay_read_ms() -> u32 {

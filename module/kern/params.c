@@ -71,6 +71,7 @@ TEST_PARAM(delay_fault_ms, 0, "how long a fault that has found its region sleeps
 TEST_PARAM(delay_points, ~0U, "the points, by bit, at which faults and changes may sleep: see driver/point.rs");
 TEST_PARAM(delay_one_in, 0, "of so many that come to a point one sleeps (0: none)");
 TEST_PARAM(delay_us, 200, "how long one sleeps at a point at most");
+TEST_PARAM(delay_store_ms, 0, "how long a store of regions has the tree reserved, as if it waited for memory");
 TEST_PARAM(delay_read_ms, 0, "how long a fault sleeps before it reads a page of a file");
 
 static const char * const precisions[] = { "page", "leaf", "region", "space" };

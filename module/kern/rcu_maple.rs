@@ -21,6 +21,7 @@
 //! ([`RcuMaple::get_memory`]).
 
 mod count;
+mod hook;
 mod view;
 
 pub(crate) use count::Value;
@@ -191,7 +192,7 @@ impl<T: Value> RcuMaple<T> {
         let held = loop {
             let held = self.lock.lock();
             // Not by others, who would hold `waiting`, if this one does.
-            if !held.0 {
+            if !held.0 || hook::ignores_reserved() {
                 break held;
             }
             drop(held);
@@ -450,18 +451,21 @@ impl<T: Value> Locked<'_, T> {
             // SAFETY: Nobody else stores until the store is done.
             unsafe { bindings::faultline_maple_preallocate(&mut mas, raw, wait, nofail) }
         };
-        if preallocate(Memory::NoWait) != 0 {
+        if hook::has_no_memory() || preallocate(Memory::NoWait) != 0 {
             let memory = self.memory;
             if memory == Memory::NoWait {
                 return Err(StoreError::NoMemory);
             }
-            self.with_the_tree_reserved(|| loop {
-                match preallocate(memory) {
-                    0 => break Ok(()),
-                    // The list of nodes is not allocated with __GFP_NOFAIL, and this may be a
-                    // victim of the OOM killer.
-                    _ if memory == Memory::Surely => fsleep(Delta::from_millis(1)),
-                    _ => break Err(StoreError::NoMemory),
+            self.with_the_tree_reserved(|| {
+                hook::wait_for_memory();
+                loop {
+                    match preallocate(memory) {
+                        0 => break Ok(()),
+                        // The list of nodes is not allocated with __GFP_NOFAIL, and this may
+                        // be a victim of the OOM killer.
+                        _ if memory == Memory::Surely => fsleep(Delta::from_millis(1)),
+                        _ => break Err(StoreError::NoMemory),
+                    }
                 }
             })?;
         }

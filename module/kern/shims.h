@@ -251,6 +251,7 @@ unsigned int faultline_param_delay_fault_ms(void);
 unsigned int faultline_param_delay_points(void);
 unsigned int faultline_param_delay_one_in(void);
 unsigned int faultline_param_delay_us(void);
+unsigned int faultline_param_delay_store_ms(void);
 unsigned int faultline_param_delay_read_ms(void);
 unsigned int faultline_param_precision(void);
 

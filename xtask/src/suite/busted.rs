@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 29] = [
+const BY_TEST: [(&str, &str); 30] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -67,6 +67,10 @@ const BY_TEST: [(&str, &str); 29] = [
     ),
     ("hold_region", "purity.faults_hold_nothing_that_is_shared"),
     ("store_same", "purity.faults_write_to_no_word_of_the_space"),
+    (
+        "ignore_reserved",
+        "concurrency.store_waits_for_one_that_waits_for_memory",
+    ),
     ("skip_join", "merge.map_above_extends"),
     (
         "forget_ended",

@@ -11,9 +11,10 @@ use crate::access::Signal;
 use crate::selftest::check::{Outcome, Stop, ensure, ensure_eq, fails, raises, reads};
 use crate::selftest::runner::{Needs, Test, tests};
 use crate::selftest::state::{Arena, BASE, PAGE, at, bytes, window};
+use crate::selftest::sys::kmodule;
 use crate::selftest::sys::memory::Board;
 use crate::selftest::sys::process::Child;
-use crate::{Placement, Prot, Space};
+use crate::{Placement, Policy, Prot, Space};
 
 pub(super) const TESTS: &[Test] = tests![Needs::Module, "concurrency":
     threads_that_touch_one_page_share_it,
@@ -26,6 +27,11 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "concurrency":
     spaces_do_not_disturb_each_other,
     spaces_in_parallel,
     stats_add_up_after_a_mixed_load,
+];
+
+pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "concurrency":
+    store_waits_for_one_that_waits_for_memory,
+    stores_that_wait_for_memory,
 ];
 
 const THREADS: usize = 4;
@@ -178,6 +184,10 @@ fn processes_that_touch_one_page_share_it() -> Outcome {
 /// the time, while an UNMAP looks whether there is anything, MAP whether there is nothing,
 /// and others what there is.
 fn who_has_a_range_sees_what_stands_there() -> Outcome {
+    small_regions_come_and_go(Duration::from_secs(3))
+}
+
+fn small_regions_come_and_go(time: Duration) -> Outcome {
     let arena = Arena::empty(2 * THREADS)?;
     let space = &arena.space;
     // The part of one's two pages that is mapped.
@@ -188,7 +198,7 @@ fn who_has_a_range_sees_what_stands_there() -> Outcome {
         });
         pages.collect()
     };
-    for_a_while(Duration::from_secs(3), THREADS, |number, round| {
+    for_a_while(time, THREADS, |number, round| {
         let first = 2 * number;
         let (from, pages) = [(0, 2), (0, 1), (1, 1)][round as usize % 3];
         let mapped: Vec<bool> = (0..2)
@@ -210,6 +220,58 @@ fn who_has_a_range_sees_what_stands_there() -> Outcome {
     })?;
     ensure_eq!(arena.shape()?, [], "regions at last");
     must_add_up(space)
+}
+
+/// With each store waiting for so long for memory, which is in milliseconds.
+fn with_delayed_stores(delay: u32, body: impl FnOnce() -> Outcome) -> Outcome {
+    kmodule::set_parameter("delay_store_ms", &delay.to_string())?;
+    let outcome = body();
+    kmodule::set_parameter("delay_store_ms", "0")?;
+    outcome
+}
+
+fn store_waits_for_one_that_waits_for_memory() -> Outcome {
+    const DELAY: u32 = 2000;
+    let arena = Arena::empty(20)?;
+    let space = &arena.space;
+    space.set_policy(Policy::SPF_RANGE)?;
+    let map = |page| {
+        space.map(
+            at(page),
+            bytes(2),
+            Prot::READ_WRITE,
+            Placement::FixedNoreplace,
+        )
+    };
+    with_delayed_stores(DELAY, || {
+        thread::scope(|scope| {
+            let first = scope.spawn(|| map(0));
+            thread::sleep(Duration::from_millis(300));
+            kmodule::set_parameter("delay_store_ms", "0")?;
+            ensure_eq!(
+                space.query(at(10))?,
+                None,
+                "a look at what stands elsewhere"
+            );
+            ensure!(!first.is_finished(), "the look waited for the store");
+            // Both change the number of regions: who does not wait counts from what was before.
+            ensure_eq!(map(10)?, at(10), "address");
+            let first = first.join();
+            ensure_eq!(
+                first.map_err(|_| Stop::fail("panicked"))??,
+                at(0),
+                "address"
+            );
+            Ok(())
+        })
+    })?;
+    ensure_eq!(arena.shape()?.len(), 2, "regions that there are");
+    ensure_eq!(space.stats()?.regions, 2, "regions that are counted");
+    must_add_up(space)
+}
+
+fn stores_that_wait_for_memory() -> Outcome {
+    with_delayed_stores(1, || small_regions_come_and_go(Duration::from_secs(3)))
 }
 
 fn fault_beside_unmap_sees_one_mapping_or_none() -> Outcome {

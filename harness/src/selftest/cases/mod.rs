@@ -107,7 +107,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[retry::TESTS, retry::WITH_HOOKS],
         &[tracing::TESTS],
         &[lifetime::TESTS],
-        &[concurrency::TESTS],
+        &[concurrency::TESTS, concurrency::WITH_HOOKS],
         &[races::TESTS],
         &[atomic::TESTS],
         &[
