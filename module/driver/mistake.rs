@@ -26,6 +26,8 @@ pub(crate) enum Mistake {
     SkipLeaving,
     /// C2: changes do not lock regions under `region`.
     SkipRegion,
+    /// C2: changes do not lock the regions that they join.
+    SkipBeside,
     /// C4: what a file has lost is copied.
     SkipFile,
     /// C4: fresh pages keep what was in them.
@@ -95,6 +97,7 @@ impl Mistake {
             Self::SkipPending => c"skip_pending",
             Self::SkipLeaving => c"skip_leaving",
             Self::SkipRegion => c"skip_region",
+            Self::SkipBeside => c"skip_beside",
             Self::SkipFile => c"skip_file",
             Self::SkipZero => c"skip_zero",
             Self::LoseMove => c"lose_move",

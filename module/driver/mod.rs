@@ -9,8 +9,8 @@
 //!    calls the fault handler)
 //! 2. `Space::lock`
 //! 3. a leaf's commit lock, or what the page cache of a file takes to read a
-//!    page: `invalidate_lock`, a folio's lock; or the mutex of the tree in
-//!    `Space::regions`
+//!    page: `invalidate_lock`, a folio's lock; or what the tree in
+//!    `Space::regions` is locked with
 //! 4. what the core takes to map and zap: `i_mmap_rwsem`, page-table locks
 //! 5. `REGISTRY`, with nothing below it
 //!

@@ -60,11 +60,6 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// The C lock, for what has to know it.
-    pub(super) fn as_raw(&self) -> *mut kernel::bindings::mutex {
-        self.mutex.get()
-    }
-
     /// Waits for the lock. May sleep.
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         // SAFETY: By the type invariants.

@@ -68,15 +68,15 @@ impl From<Interval> for Pages {
     }
 }
 
-/// Domains of 1 GiB granules, and shards of 2 MiB granules in each, so that requests
-/// that as many processors make seldom meet in one: a line for each shard, each domain
-/// and the root. That is 9 KiB with up to 8 processors, and 264 KiB at most.
+/// As many domains of 1 GiB granules that threads of all processors seldom meet in one,
+/// and 8 shards of 2 MiB granules in each: a line for each shard, each domain and the root,
+/// 9 KiB with up to 8 processors and 72 KiB at most (and what the allocator makes of it).
+/// Not more, and not more shards: a request beyond 2 MiB takes the spin locks of all of its
+/// domain, and one beyond 1 GiB all that there are, 1024 at most, with preemption disabled.
 fn shape() -> Shape {
     // SAFETY: No requirements.
     let cpus = unsafe { bindings::faultline_num_possible_cpus() } as usize;
-    // A request beyond 2 MiB takes the locks of all shards of a domain, and one beyond
-    // 1 GiB those of all domains.
-    Shape::new((2 * cpus).clamp(16, 128), (cpus / 2).clamp(8, 32))
+    Shape::new((2 * cpus).clamp(16, 128), 8)
 }
 
 type Portable = range_lock::RangeLock<KVVec<Slot>>;
@@ -134,7 +134,8 @@ impl RangeLock {
                 for _ in 0..shape.places() {
                     slots.push(Slot::new(), GFP_KERNEL_ACCOUNT)?;
                 }
-                Portable::new(shape, slots)
+                // SAFETY: The slots are new, the vector's only, and stay where they are.
+                unsafe { Portable::new(shape, slots) }
             },
         })
     }

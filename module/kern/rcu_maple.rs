@@ -21,6 +21,7 @@
 //! ([`RcuMaple::get_memory`]).
 
 mod count;
+mod found;
 mod hook;
 mod view;
 
@@ -40,11 +41,12 @@ use kernel::{
         lock::spinlock::SpinLockBackend,
         rcu, LockClassKey, SpinLock,
     },
+    task::might_sleep,
     time::{delay::fsleep, Delta},
     types::Opaque,
 };
 
-use self::count::Count;
+use self::found::{Found, Raw};
 use super::{
     array_vec::ArrayVec,
     bindings,
@@ -63,7 +65,7 @@ pub(crate) struct Entry<'g, T> {
     pub(crate) value: &'g T,
 }
 
-// A reader of the sequence count would sleep in an RCU read section there.
+// The lock would sleep there, also between the steps of a store, for which readers spin.
 const _: () = assert!(!cfg!(CONFIG_PREEMPT_RT));
 
 /// How many intervals of those where it is to be a store overwrites at most.
@@ -187,16 +189,18 @@ impl<T: Value> RcuMaple<T> {
     /// their memory from there. May sleep; not while what is returned is held, but in
     /// a store that may wait.
     pub(crate) fn lock(&self, memory: Memory) -> Locked<'_, T> {
+        might_sleep();
         let may_wait = memory != Memory::NoWait;
-        let waiting = may_wait.then(|| self.waiting.lock());
+        let mut waiting = may_wait.then(|| self.waiting.lock());
         let held = loop {
             let held = self.lock.lock();
-            // Not by others, who would hold `waiting`, if this one does.
+            // Not while this holds `waiting`, which is seldom.
             if !held.0 || hook::ignores_reserved() {
                 break held;
             }
             drop(held);
-            drop(self.waiting.lock());
+            // Kept: nobody else is to reserve it before we have had our turn.
+            waiting = Some(self.waiting.lock());
         };
         // INVARIANT: It is the lock of this tree, which is not reserved.
         Locked {
@@ -357,86 +361,6 @@ impl<T: Value> Locked<'_, T> {
         })
     }
 
-    /// Counts what was found.
-    fn count(&self, found: &Found<T>) -> Count<'_, T> {
-        let mut count = Count::new();
-        for entry in found.all() {
-            count.add(self.entry(entry));
-        }
-        count
-    }
-
-    /// Counts what is there instead once `new` is in `[low, high]`.
-    fn count_behind<'g>(
-        &'g self,
-        found: &Found<T>,
-        (low, high): (usize, usize),
-        new: Option<&'g T>,
-    ) -> Count<'g, T> {
-        let mut count = Count::new();
-        for entry in found.all().filter(|entry| entry.first < low) {
-            count.add(Entry {
-                last: entry.last.min(low - 1),
-                ..self.entry(entry)
-            });
-        }
-        if let Some(value) = new {
-            count.add(Entry {
-                first: low,
-                last: high,
-                value,
-            });
-        }
-        for entry in found.all().filter(|entry| high < entry.last) {
-            count.add(Entry {
-                first: entry.first.max(high + 1),
-                ..self.entry(entry)
-            });
-        }
-        count
-    }
-
-    /// What stands at `[first, last]` and at `beside` indices on each side of it, as
-    /// far as one store may overwrite it.
-    #[inline]
-    fn scan(&self, first: usize, last: usize, beside: usize, found: &mut Found<T>) {
-        let (from, to) = (first.saturating_sub(beside), last.saturating_add(beside));
-        let mut mas = self.tree.state(from, from);
-        let mut inside = 0;
-        loop {
-            // SAFETY: `mas` is initialised as MA_STATE() does, or was left so by the call
-            // before, and the lock is held.
-            let object = unsafe { c::mas_find(&mut mas, to) };
-            if object.is_null() {
-                break;
-            }
-            let entry = Raw {
-                first: mas.index,
-                last: mas.last,
-                object: object.cast(),
-            };
-            if first <= entry.last && entry.first <= last {
-                if inside == BATCH {
-                    // Not this one: the store ends before it.
-                    found.end = Some(entry.first - 1);
-                    found.beyond = Some(entry);
-                    break;
-                }
-                inside += 1;
-            }
-            if entry.first < first {
-                found.below = Some(entry);
-            }
-            if last < entry.last {
-                found.above = Some(entry);
-            }
-            found.entries.push(entry);
-            if entry.last >= to {
-                break;
-            }
-        }
-    }
-
     fn store_raw(
         &mut self,
         (first, last): (usize, usize),
@@ -501,52 +425,6 @@ impl<T: Value> Locked<'_, T> {
         // INVARIANT: It is reserved until the lock is held.
         self.held.insert(self.tree.lock.lock()).0 = false;
         waited
-    }
-}
-
-/// An entry of the tree, as long as the lock is held and it is not overwritten.
-struct Raw<T> {
-    first: usize,
-    last: usize,
-    object: *mut T,
-}
-
-impl<T> Clone for Raw<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Raw<T> {}
-
-/// What a store may overwrite.
-struct Found<T> {
-    /// In ascending order.
-    entries: ArrayVec<Raw<T>, MOST>,
-    /// Of these, that of the index before the first.
-    below: Option<Raw<T>>,
-    /// That of the index behind the last.
-    above: Option<Raw<T>>,
-    /// The last index, if there are too many entries.
-    end: Option<usize>,
-    /// The entry behind it.
-    beyond: Option<Raw<T>>,
-}
-
-impl<T> Found<T> {
-    fn new() -> Self {
-        Self {
-            entries: ArrayVec::new(),
-            below: None,
-            above: None,
-            end: None,
-            beyond: None,
-        }
-    }
-
-    /// In ascending order.
-    fn all(&self) -> impl Iterator<Item = Raw<T>> + '_ {
-        Iterator::chain(self.entries.iter().copied(), self.beyond)
     }
 }
 

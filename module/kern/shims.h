@@ -104,12 +104,12 @@ unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, u
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
 
-/* An empty tree of ranges in RCU mode, which is only written with lock held. */
+/* An empty tree of ranges in RCU mode, which only one task writes at a time. */
 void faultline_maple_init(struct maple_tree *tree);
 /*
  * A store may change a node in place, so that mtree_load() finds what has never
- * stood at its index. Who looks up without the lock checks that nothing was stored
- * meanwhile: seq, whose lock is that of the tree.
+ * stood at its index. Who looks up without a lock checks that nothing was stored
+ * meanwhile: seq, which is only written with the tree locked.
  */
 void faultline_seqcount_init(seqcount_t *seq);
 void *faultline_maple_load(struct maple_tree *tree, seqcount_t *seq, unsigned long index);

@@ -80,7 +80,7 @@ impl Page {
 }
 
 struct World {
-    lock: RangeLock<Vec<Slot>>,
+    lock: RangeLock<[Slot; SHAPE.places()]>,
     pages: [Page; PAGES.len()],
     /// Leaked boxes. Not `OnceLock`, whose code in std ThreadSanitizer cannot see.
     tasks: [AtomicPtr<Task>; THREADS],
@@ -313,7 +313,7 @@ fn main() {
         None => Duration::from_secs(3),
     };
     let world = Arc::new(World {
-        lock: RangeLock::new(SHAPE, (0..SHAPE.places()).map(|_| Slot::new()).collect()),
+        lock: RangeLock::in_place(SHAPE),
         pages: Default::default(),
         tasks: [const { AtomicPtr::new(core::ptr::null_mut()) }; THREADS],
         steps: AtomicU64::new(0),

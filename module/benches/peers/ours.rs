@@ -13,7 +13,9 @@ use faultline_portable::{
 use super::{Abilities, Peer};
 
 /// As in a space of a machine of few processors.
-pub(crate) struct Ours(RangeLock<Vec<Slot>>);
+pub(crate) struct Ours(Box<RangeLock<[Slot; SHAPE.places()]>>);
+
+const SHAPE: Shape = Shape::new(16, 8);
 
 impl Ours {
     #[inline]
@@ -50,11 +52,7 @@ impl Peer for Ours {
     };
 
     fn new() -> Self {
-        let shape = Shape::new(16, 8);
-        Self(RangeLock::new(
-            shape,
-            (0..shape.places()).map(|_| Slot::new()).collect(),
-        ))
+        Self(Box::new(RangeLock::in_place(SHAPE)))
     }
 
     #[inline]

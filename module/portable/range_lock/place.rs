@@ -36,7 +36,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// So many, each rounded up to a power of two. At most 256 and 128.
+    /// So many, each rounded up to a power of two. At most 256 and 128: there are numbers
+    /// for the places of more, but who takes all spin locks has to be done with it soon.
     pub const fn new(domains: usize, shards: usize) -> Self {
         assert!(0 < domains && domains <= 256 && 0 < shards && shards <= 128);
         Self {
@@ -241,6 +242,29 @@ mod tests {
             for page in [start, (start + end) / 2, end - 1] {
                 let one = place(page, page + 1).shards(SHAPE);
                 assert!(whole.first <= one.first && one.end <= whole.end);
+            }
+        }
+    }
+
+    #[test]
+    fn places_of_any_shape_are_numbered_one_by_one() {
+        for (domains, shards) in (0..=8).flat_map(|d| (0..=7).map(move |s| (1 << d, 1 << s))) {
+            let shape = Shape::new(domains, shards);
+            assert_eq!(shape.places(), 1 + domains + domains * shards);
+            let root = (Place::ROOT, Kind::Root);
+            let of_domains = (0..shape.domains()).map(|d| (Place::of_domain(d), Kind::Domain(d)));
+            let shard = |s| (Place::of_shard(s, shape), Kind::Shard(s));
+            let of_shards = (0..shape.all_shards()).map(shard);
+            let all = [root].into_iter().chain(of_domains).chain(of_shards);
+            for (number, (place, kind)) in all.enumerate() {
+                assert_eq!(
+                    (usize::from(place.index()), place.kind(shape)),
+                    (number, kind)
+                );
+            }
+            for shard in 0..shape.all_shards() {
+                let Shards { first, end } = shape.shards_of(shape.domain_of(shard));
+                assert!((first..end).contains(&shard) && usize::from(end - first) == shards);
             }
         }
     }

@@ -21,9 +21,8 @@ use super::{
 /// ```
 /// # use faultline_portable::interval::Interval;
 /// # use faultline_portable::range_lock::{RangeLock, Request, Shape, Slot};
-/// let shape = Shape::new(4, 4);
-/// let slots: Vec<Slot> = (0..shape.places()).map(|_| Slot::new()).collect();
-/// let lock = RangeLock::new(shape, slots);
+/// const SHAPE: Shape = Shape::new(4, 4);
+/// let lock = RangeLock::<[Slot; SHAPE.places()]>::in_place(SHAPE);
 /// let range = Interval::new(0, 16).unwrap();
 /// let request = core::pin::pin!(Request::new(&lock));
 /// let guard = request.write(range);

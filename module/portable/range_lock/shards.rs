@@ -51,7 +51,7 @@ impl Default for Slot {
 ///
 /// # Invariants
 ///
-/// - There is a slot for each place of the shape.
+/// - There is a slot for each place of the shape, always the same, and no other lock's.
 /// - The trees of a place are changed under the spin locks of all its shards,
 ///   and read under one of them at least.
 pub struct RangeLock<B> {
@@ -60,9 +60,13 @@ pub struct RangeLock<B> {
 }
 
 impl<B: Borrow<[Slot]>> RangeLock<B> {
-    /// A free lock, with as many new slots as the shape has places.
-    pub fn new(shape: Shape, slots: B) -> Self {
-        assert_eq!(slots.borrow().len(), shape.places());
+    /// A free lock, with new slots, at least as many as the shape has places.
+    ///
+    /// # Safety
+    ///
+    /// `slots` always borrows the same slots, which nothing else uses.
+    pub unsafe fn new(shape: Shape, slots: B) -> Self {
+        assert!(slots.borrow().len() >= shape.places());
         Self { shape, slots }
     }
 
@@ -78,6 +82,14 @@ impl<B: Borrow<[Slot]>> RangeLock<B> {
     /// All that requests of it write, but for themselves.
     pub fn slots(&self) -> &[Slot] {
         self.slots.borrow()
+    }
+}
+
+impl<const N: usize> RangeLock<[Slot; N]> {
+    /// A free lock that has its slots itself, at least as many as the shape has places.
+    pub fn in_place(shape: Shape) -> Self {
+        // SAFETY: The array is the lock's own.
+        unsafe { Self::new(shape, core::array::from_fn(|_| Slot::new())) }
     }
 }
 
@@ -150,7 +162,10 @@ impl<'l> Places<'l> {
                 let Shards { first, end } = self.shape.shards_of(domain);
                 (first..end).for_each(|shard| visit(&self.shard(shard).trees));
             }
-            Kind::Root => self.slots[1..].iter().for_each(|slot| visit(&slot.trees)),
+            Kind::Root => {
+                let below = &self.slots[1..self.shape.places()];
+                below.iter().for_each(|slot| visit(&slot.trees));
+            }
         }
     }
 

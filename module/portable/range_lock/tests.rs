@@ -11,12 +11,8 @@ use proptest::prelude::*;
 
 use super::{super::interval::Interval, request::Request, Mode, RangeLock, Ranges, Shape, Slot};
 
-type Lock = RangeLock<Vec<Slot>>;
-
-fn new_lock() -> Lock {
-    let shape = Shape::new(2, 2);
-    Lock::new(shape, (0..shape.places()).map(|_| Slot::new()).collect())
-}
+const SHAPE: Shape = Shape::new(2, 2);
+type Lock = RangeLock<[Slot; SHAPE.places()]>;
 
 /// Where intervals of the tests begin and end: inside granules of both sizes,
 /// at their edges, and far from each other.
@@ -313,7 +309,7 @@ proptest! {
     fn the_granted_are_those_without_an_earlier_conflict(
         steps in prop::collection::vec(step(), 1..60)
     ) {
-        let lock = new_lock();
+        let lock = Lock::in_place(SHAPE);
         let mut world = World::new(&lock);
         for step in steps {
             world.apply(step);
@@ -331,7 +327,7 @@ proptest! {
     fn a_long_sequence_is_like_a_short_one(
         steps in prop::collection::vec(step(), 2000)
     ) {
-        let lock = new_lock();
+        let lock = Lock::in_place(SHAPE);
         let mut world = World::new(&lock);
         for (n, step) in steps.into_iter().enumerate() {
             if world.entries.len() >= CROWD {
@@ -346,7 +342,7 @@ proptest! {
 
 #[test]
 fn a_leaked_guard_is_released_with_its_request() {
-    let lock = new_lock();
+    let lock = Lock::in_place(SHAPE);
     {
         let request = core::pin::pin!(Request::new(&lock));
         core::mem::forget(request.write(between(0, 4)));
@@ -360,7 +356,7 @@ fn a_leaked_guard_is_released_with_its_request() {
 /// any more who grants it.
 #[test]
 fn a_guard_leaked_after_a_wait_is_released_with_its_request() {
-    let lock = new_lock();
+    let lock = Lock::in_place(SHAPE);
     std::thread::scope(|scope| {
         let holder = core::pin::pin!(Request::new(&lock));
         let held = holder.write(between(0, 1));
@@ -380,7 +376,7 @@ fn a_guard_leaked_after_a_wait_is_released_with_its_request() {
 
 #[test]
 fn a_request_can_be_made_again() {
-    let lock = new_lock();
+    let lock = Lock::in_place(SHAPE);
     let mut request = core::pin::pin!(Request::new(&lock));
     for at in 0..4 {
         let other = core::pin::pin!(Request::new(&lock));
@@ -392,7 +388,7 @@ fn a_request_can_be_made_again() {
 
 #[test]
 fn all_conflicts_with_any() {
-    let lock = new_lock();
+    let lock = Lock::in_place(SHAPE);
     let all = core::pin::pin!(Request::new(&lock));
     let _all = all.read(Interval::ALL);
     for at in 0..MARKS.len() - 1 {
@@ -405,7 +401,7 @@ fn all_conflicts_with_any() {
 
 #[test]
 fn a_waiter_knows_whether_it_is_behind_a_holder() {
-    let lock = new_lock();
+    let lock = Lock::in_place(SHAPE);
     let [reader, writer, behind, other, beside] = [(); 5].map(|()| Box::pin(Request::new(&lock)));
     let (mut reader, mut writer, mut behind) = (reader, writer, behind);
     let (mut other, mut beside) = (other, beside);

@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 30] = [
+const BY_TEST: [(&str, &str); 31] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -45,6 +45,10 @@ const BY_TEST: [(&str, &str); 30] = [
     (
         "skip_region",
         "region.change_waits_for_a_fault_in_its_region",
+    ),
+    (
+        "skip_beside",
+        "region.map_waits_for_a_fault_in_a_region_that_it_joins",
     ),
     ("skip_file", "interleave.rewritten_file_overtakes_a_fault"),
     ("skip_zero", "fault.content_does_not_survive_unmap_and_map"),

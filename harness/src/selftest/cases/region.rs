@@ -34,6 +34,9 @@ pub(super) const WITH_HOOKS: &[Test] = tests![Needs::Variant("test_hooks"), "reg
     move_waits_for_a_fault_in_what_it_cuts,
     map_waits_for_a_fault_in_a_region_that_it_joins,
     map_does_not_wait_for_a_fault_in_one_that_it_does_not_join,
+    replacement_waits_for_a_fault_in_a_region_that_it_joins,
+    protect_waits_for_a_fault_in_a_region_above_that_it_joins,
+    move_waits_for_a_fault_in_a_region_that_it_joins,
     policy_waits_for_a_fault_in_a_region,
     sigkill_ends_a_change_that_waits_for_a_fault,
 ];
@@ -201,12 +204,21 @@ fn change_lets_no_fault_in_what_it_makes_pass() -> Outcome {
 const STAY: Duration = Duration::from_millis(2500);
 const LEFT: Duration = Duration::from_millis(1500);
 
-/// Calls `call` while a fault on page 0 has the lock of its region. (It is not to take
-/// that page away: the access might come too late, and fault again.)
 fn beside_fault(arena: &Arena, expected: Victim, call: impl FnOnce(&Arena) -> Outcome) -> Outcome {
+    beside_fault_on(0, arena, expected, call)
+}
+
+/// Calls `call` while a fault on `page` has the lock of its region. (It is not to take
+/// that page away: the access might come too late, and fault again.)
+fn beside_fault_on(
+    page: usize,
+    arena: &Arena,
+    expected: Victim,
+    call: impl FnOnce(&Arena) -> Outcome,
+) -> Outcome {
     kmodule::set_parameter("delay_fault_ms", &STAY.as_millis().to_string())?;
     let outcome = thread::scope(|scope| {
-        let fault = scope.spawn(|| arena.window.store(0, 7));
+        let fault = scope.spawn(|| arena.window.store(page * PAGE, 7));
         while locked(arena)? == 0 {
             thread::yield_now();
         }
@@ -274,6 +286,33 @@ fn map_waits_for_a_fault_in_a_region_that_it_joins() -> Outcome {
 
 fn map_does_not_wait_for_a_fault_in_one_that_it_does_not_join() -> Outcome {
     map_beside_fault(Victim::Passes, RO)
+}
+
+/// It makes a region of its own first, and joins it when the old pages are gone.
+fn replacement_waits_for_a_fault_in_a_region_that_it_joins() -> Outcome {
+    let arena = arena(4)?;
+    arena.protect(2, 2, RO)?;
+    beside_fault(&arena, Victim::Waits, |arena| arena.remap(2, 2, RW))?;
+    ensure_eq!(arena.shape()?, [(0, 4, RW)], "regions");
+    Ok(())
+}
+
+fn protect_waits_for_a_fault_in_a_region_above_that_it_joins() -> Outcome {
+    let arena = arena(4)?;
+    arena.protect(0, 2, RO)?;
+    beside_fault_on(3, &arena, Victim::Waits, |arena| {
+        Ok(arena.protect(0, 2, RW)?)
+    })?;
+    ensure_eq!(arena.shape()?, [(0, 4, RW)], "regions");
+    Ok(())
+}
+
+fn move_waits_for_a_fault_in_a_region_that_it_joins() -> Outcome {
+    let arena = arena(2)?;
+    arena.remap(100, 2, RW)?;
+    beside_fault(&arena, Victim::Waits, |arena| arena.shift(100, 2, 2))?;
+    ensure_eq!(arena.shape()?, [(0, 4, RW)], "regions");
+    Ok(())
 }
 
 fn policy_waits_for_a_fault_in_a_region() -> Outcome {

@@ -29,13 +29,16 @@ pub(crate) const C: u64 = 512;
 pub(crate) const D: u64 = 1 << 18;
 const PAGES: [u64; 4] = [A, B, C, D];
 
+/// Places of the largest lock of a model.
+const SLOTS: usize = Shape::new(2, 1).places();
+
 /// How often a thread of a bounded model is stopped where it could go on, at
 /// most.
 const PREEMPTIONS: usize = 4;
 
 /// A lock, and the pages it protects.
 pub(crate) struct World<const DOMAINS: usize, const SHARDS: usize> {
-    pub(crate) lock: RangeLock<Vec<Slot>>,
+    pub(crate) lock: RangeLock<[Slot; SLOTS]>,
     pages: [UnsafeCell<()>; PAGES.len()],
 }
 
@@ -54,7 +57,7 @@ impl<const DOMAINS: usize, const SHARDS: usize> Shared<DOMAINS, SHARDS> {
     fn new() -> Self {
         let shape = Shape::new(DOMAINS, SHARDS);
         Self(Rc::new(World {
-            lock: RangeLock::new(shape, (0..shape.places()).map(|_| Slot::new()).collect()),
+            lock: RangeLock::in_place(shape),
             pages: PAGES.map(|_| UnsafeCell::new(())),
         }))
     }
