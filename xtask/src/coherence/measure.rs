@@ -121,11 +121,16 @@ fn script(wanted: &Wanted) -> String {
         None => String::new(),
     });
     // Real-time threads would make room for others now and then; these do not.
+    // RCU's thread would read every processor's state, which lies in one line with its batches
+    // of pages, once a grace period is a few ticks old: now at a second (more is cut to that).
+    // A processor that idles is not seen before; who waits for RCU is not to wait so long.
     format!(
         "echo -1 >/proc/sys/kernel/sched_rt_runtime_us && \
          for runtime in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do \
          [ -e $runtime ] || continue; read -r ns <$runtime; \
          [ $ns = 0 ] || echo 0 >$runtime || exit; done; \
+         echo 1 >/sys/kernel/rcu_expedited && \
+         echo 1000 >/sys/module/rcutree/parameters/jiffies_till_first_fqs && \
          faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
