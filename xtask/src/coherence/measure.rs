@@ -11,6 +11,7 @@ use faultline_coherence::measured::Measured;
 use super::join::Taken;
 use super::library;
 use super::lines::Lines;
+use super::rounds;
 use super::symbols::Symbols;
 use crate::ctx::Ctx;
 use crate::exit::Coded;
@@ -31,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) cpus: u32,
     /// Pages that each thread touches.
     pub(crate) pages: u64,
+    /// How often all of it is done; each phase that is kept is the median.
+    pub(crate) rounds: u32,
     /// Work, separated by commas; all if none is named.
     pub(crate) workload: Option<String>,
     /// Targets, separated by commas; all if none is named.
@@ -87,6 +90,7 @@ pub(crate) fn measure(ctx: &Ctx, built: &Built, wanted: &Wanted) -> Result<Measu
             );
         }
     }
+    let phases = rounds::medians(phases);
     Ok(Measurement { outcome, phases })
 }
 
@@ -131,11 +135,12 @@ fn script(wanted: &Wanted) -> String {
          [ $ns = 0 ] || echo 0 >$runtime || exit; done; \
          echo 1 >/sys/kernel/rcu_expedited && \
          echo 1000 >/sys/module/rcutree/parameters/jiffies_till_first_fqs && \
-         faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
+         faultline coherence --threads {} --pages {} --rounds {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
         wanted.cpus,
         wanted.pages,
+        wanted.rounds,
         lists.concat()
     )
 }
