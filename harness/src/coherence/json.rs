@@ -22,6 +22,7 @@ fn line(phase: &Measured, costs: &Costs) -> String {
         "threads": phase.threads,
         "unit": phase.unit,
         "operations": phase.operations,
+        "rounds": phase.rounds,
         "per_operation": {
             "sharing_writes": each(phase.counted.sharing_writes),
             "module_writes": each(phase.module.writes),

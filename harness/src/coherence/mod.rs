@@ -7,7 +7,7 @@
 //! * `ceiling`: a model of how far the work scales.
 //! * `report`: the figures as `text`, `json` or `html`; `compare`: those of two runs.
 //!
-//! Each piece of work is done once unmarked, which warms up what is kept for each
+//! Each piece of work is done, in each round, once unmarked, which warms up what is kept for each
 //! processor, and once between two marker instructions. These do nothing, on any
 //! processor; the plugin of QEMU sees them. What is printed says which phase was what,
 //! and how many operations it had.
@@ -73,6 +73,10 @@ struct Options {
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=511))]
     pages: u64,
 
+    /// How often all of it is done, in turns
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+
     /// Work [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     workload: Option<Vec<Work>>,
@@ -137,13 +141,18 @@ fn phases(options: &Options) -> io::Result<()> {
     };
     let targets = options.target.clone().unwrap_or_else(all);
     let works = options.workload.clone().unwrap_or_else(Work::all);
-    let mut phase = 0;
+    let mut fit = Vec::new();
     for work in works {
         for &on in &targets {
-            if let Some(why) = work.unfit(on, options.threads) {
-                eprintln!("skipped: {}, {}: {why}", work.name(), name(on));
-                continue;
+            match work.unfit(on, options.threads) {
+                Some(why) => eprintln!("skipped: {}, {}: {why}", work.name(), name(on)),
+                None => fit.push((work, on)),
             }
+        }
+    }
+    let mut phase = 0;
+    for _ in 0..options.rounds {
+        for &(work, on) in &fit {
             work.run(on, options.threads, options.pages, None)?;
             let mut measured = Phase::default();
             let operations = work.run(on, options.threads, options.pages, Some(&mut measured))?;

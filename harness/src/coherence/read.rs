@@ -108,6 +108,19 @@ mod tests {
     }
 
     #[test]
+    fn a_run_from_before_there_were_rounds_had_one() {
+        let mut text = String::new();
+        for line in lines(&counted(&[2])).lines() {
+            let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record.as_object_mut().unwrap().remove("rounds").unwrap();
+            text += &format!("{record}\n");
+        }
+        let older = parse(text.as_bytes()).unwrap();
+        assert_eq!(older.run.rounds, 1);
+        assert!(older.phases.iter().all(|phase| phase.spread().is_none()));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
         let text = lines(&counted(&[2]));
         let (run, phases) = text.split_once('\n').unwrap();

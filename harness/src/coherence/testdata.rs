@@ -53,6 +53,7 @@ pub(crate) fn counted(cpus: &[u32]) -> Counted {
         qemu: "10.2.0".to_owned(),
         cpus: cpus.to_vec(),
         pages: EACH,
+        rounds: 3,
         began: 1_795_695_000,
     };
     Counted { run, phases }
@@ -67,6 +68,7 @@ fn phase(threads: u32, most: f64, is_space: bool) -> Measured {
     Measured {
         threads,
         operations,
+        rounds: vec![sharing_writes * 9 / 10, sharing_writes, sharing_writes * 2],
         counted: Phase {
             loads: [operations * 300, operations * 20],
             shared_lines: 12 * u64::from(threads > 1),

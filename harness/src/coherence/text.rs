@@ -13,10 +13,11 @@ use crate::html::number::short;
 pub(super) fn text(counted: &Counted, costs: &Costs, with_lines: bool) -> String {
     let run = &counted.run;
     let mut text = format!(
-        "{}, QEMU {}; {} pages for each thread\n\n{}\n\nBy operation, but for the lines. {}\n",
+        "{}, QEMU {}; {} pages for each thread, {}\n\n{}\n\nBy operation, but for the lines. {}\n",
         run.kernel,
         run.qemu,
         run.pages,
+        words::rounds(run.rounds),
         phases(counted),
         words::NOTE
     );
@@ -56,6 +57,7 @@ fn phases(counted: &Counted) -> Table {
     let names = ["workload", "target", "CPUs", "operations"];
     let figures = [
         "sharing writes",
+        "of all rounds",
         "of the module",
         "module lines",
         "moves",
@@ -63,7 +65,7 @@ fn phases(counted: &Counted) -> Table {
     ];
     let mut table = table(names.into_iter().chain(figures).chain(["hottest line"]));
     table.add_rows(counted.all_series().flatten().map(phase));
-    align(&mut table, 2, 7);
+    align(&mut table, 2, 8);
     table
 }
 
@@ -76,6 +78,7 @@ fn phase(phase: &Measured) -> Vec<String> {
         phase.threads.to_string(),
         format!("{} × {}", phase.operations, phase.unit),
         each(phase.counted.sharing_writes),
+        phase.spread().map_or(String::new(), words::spread),
         each(phase.module.writes),
         phase.module.lines.to_string(),
         each(phase.counted.transfers),
@@ -191,12 +194,30 @@ mod tests {
         let rows = rows(&text, ["pft", "global"]);
         assert_eq!(rows.len(), 3, "two phases and their ceilings: {text}");
         assert_eq!(
-            rows[0][2..10],
-            ["1", "256 × fault", "0.00", "0.00", "0", "0.00", "0.00", ""]
+            rows[0][2..11],
+            [
+                "1",
+                "256 × fault",
+                "0.00",
+                "0.00 to 0.00",
+                "0.00",
+                "0",
+                "0.00",
+                "0.00",
+                ""
+            ]
         );
-        let with_two = ["2", "512 × fault", "6.00", "3.00", "4", "1.20", "0.00"];
+        let with_two = [
+            "2",
+            "512 × fault",
+            "6.00",
+            "5.40 to 12.00",
+            "3.00",
+            "4",
+            "1.20",
+        ];
         assert_eq!(rows[1][2..9], with_two);
-        assert_eq!(rows[1][9], "3.00: faultline's space, by fault [faultline]");
+        assert_eq!(rows[1][10], "3.00: faultline's space, by fault [faultline]");
     }
 
     #[test]

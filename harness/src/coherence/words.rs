@@ -56,6 +56,19 @@ pub(super) fn cpus(count: u32) -> String {
     }
 }
 
+/// How often phases were done, and so what is told of them.
+pub(super) fn rounds(count: u32) -> String {
+    match count {
+        1 => "one round".to_owned(),
+        n => format!("of {n} rounds the one with the median of sharing writes"),
+    }
+}
+
+/// The least and the most of all rounds.
+pub(super) fn spread([least, most]: [f64; 2]) -> String {
+    format!("{least:.2} to {most:.2}")
+}
+
 /// How processors meet in a line.
 pub(super) fn sharing(hot: &Hot) -> &'static str {
     match hot.is_truly_shared {

@@ -135,8 +135,10 @@ fn touch(
     let before = u64::from(threads) * BEFORE;
     let limit = u64::from(threads) * (1 + pages) + before;
     let all = own + (before * PAGE_SIZE).next_multiple_of(LEAF);
-    let arena = Arena::shown(on, all, limit, show)?;
-    let piece = arena.map(0, all)?;
+    let arena = Arena::shown(on, all + LEAF, limit, show)?;
+    let whole = arena.map(0, all + LEAF)?;
+    // Linux maps a memfd where it likes: two threads would share a page table, by chance.
+    let piece = whole.part(whole.ptr().align_offset(LEAF as usize) as u64, all);
     let part = |number: u32| piece.part(u64::from(number) * LEAF + PAGE_SIZE, pages * PAGE_SIZE);
     // So that the measured faults are those of a program that has run for a while: each leaf
     // and page table is there, for the first page, and the processor's own list has pages.
@@ -152,7 +154,7 @@ fn touch(
         part(number).touch();
         Ok(())
     })?;
-    arena.unmap(piece)
+    arena.unmap(whole)
 }
 
 /// Faults of every other thread; the rest change what is apart from that.

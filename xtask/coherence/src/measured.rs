@@ -32,8 +32,15 @@ pub struct Run {
     pub cpus: Vec<u32>,
     /// Pages that each thread touches.
     pub pages: u64,
+    /// How often each phase was done. Older runs: once.
+    #[serde(default = "once")]
+    pub rounds: u32,
     /// Seconds since 1970 when it began.
     pub began: u64,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// A phase, with what the guest said it did in it.
@@ -52,6 +59,10 @@ pub struct Measured {
     /// How often a thread slept, for another one that it had to wait for.
     #[serde(default)]
     pub sleeps: u64,
+    /// Sharing writes of each round, in order; of these this phase has the median. Empty if
+    /// an older xtask wrote it.
+    #[serde(default)]
+    pub rounds: Vec<u64>,
     /// What was counted.
     pub counted: Phase,
     /// Of the sharing writes, those of the module.
@@ -170,5 +181,35 @@ impl Measured {
     /// A count by operation.
     pub fn per_operation(&self, count: u64) -> f64 {
         count as f64 / self.operations.max(1) as f64
+    }
+
+    /// The least and the most sharing writes of a round, by operation; none of a single one.
+    pub fn spread(&self) -> Option<[f64; 2]> {
+        let [first, others @ ..] = &self.rounds[..] else {
+            return None;
+        };
+        let least = others.iter().min()?.min(first);
+        let most = others.iter().max()?.max(first);
+        Some([least, most].map(|writes| self.per_operation(*writes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_takes_several_rounds() {
+        let spread = |rounds: &[u64]| {
+            let phase = Measured {
+                operations: 2,
+                rounds: rounds.to_vec(),
+                ..Measured::default()
+            };
+            phase.spread()
+        };
+        assert_eq!(spread(&[6, 2, 4]), Some([1.0, 3.0]));
+        assert_eq!(spread(&[2, 2]), Some([1.0, 1.0]));
+        assert_eq!((spread(&[]), spread(&[6])), (None, None));
     }
 }

@@ -30,6 +30,10 @@ const CPUS: [u32; 5] = [1, 2, 4, 8, 16];
 const QUICK: [u32; 3] = [1, 2, 4];
 /// Work in which threads seldom sleep for each other, which does not repeat either.
 const QUICK_WORK: &str = "pft,pft_striped,range_lock";
+/// Rounds in short, as two such runs are to agree.
+const QUICK_ROUNDS: u32 = 5;
+/// Rounds otherwise.
+const ROUNDS: u32 = 3;
 /// At length.
 const LONG: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -42,7 +46,7 @@ pub(crate) struct CoherenceArgs {
     /// Counts of virtual processors, each with as many threads [default: 1,2,4,8,16]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: Vec<u32>,
-    /// 1, 2 and 4 processors, work without contention: about a minute
+    /// 1, 2 and 4 processors, work without contention: about two minutes
     #[arg(long, conflicts_with_all = ["cpus", "long"])]
     quick: bool,
     /// 1 to 64 processors: hours
@@ -51,6 +55,9 @@ pub(crate) struct CoherenceArgs {
     /// Pages that each thread touches; other work is scaled alike
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=511))]
     pages: u64,
+    /// How often each phase is done; the median is kept [default: 3, or 5 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: Option<u32>,
     /// Work, separated by commas [default: all; see `faultline coherence --help`]
     #[arg(long, value_name = "LIST")]
     workload: Option<String>,
@@ -66,7 +73,7 @@ pub(crate) struct CoherenceArgs {
     /// The records as JSON Lines on stdout, instead of tables
     #[arg(long)]
     json: bool,
-    /// Seconds that each count of processors may take
+    /// Seconds that each round of a count of processors may take
     #[arg(long, value_name = "S", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
 }
@@ -164,20 +171,27 @@ impl CoherenceArgs {
             qemu: qemu::found_version(ctx).unwrap_or_default(),
             cpus,
             pages: self.pages,
+            rounds: self.rounds(),
             began: now.unwrap_or_default().as_secs(),
         }
+    }
+
+    fn rounds(&self) -> u32 {
+        let default = if self.quick { QUICK_ROUNDS } else { ROUNDS };
+        self.rounds.unwrap_or(default)
     }
 
     fn wanted(&self, cpus: u32) -> Wanted {
         Wanted {
             cpus,
             pages: self.pages,
+            rounds: self.rounds(),
             workload: self
                 .workload
                 .clone()
                 .or(self.quick.then(|| QUICK_WORK.into())),
             target: self.target.clone(),
-            limit: Duration::from_secs(self.timeout),
+            limit: Duration::from_secs(self.timeout) * self.rounds(),
             variant: Variant::Plain,
             params: Vec::new(),
         }
@@ -231,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn rounds_are_an_odd_number_unless_told_otherwise() {
+        let rounds = |words| parse(words).unwrap().rounds();
+        assert_eq!((rounds(""), rounds("--long"), rounds("--quick")), (3, 3, 5));
+        assert_eq!(rounds("--quick --rounds 2"), 2);
+    }
+
+    #[test]
     fn counts_of_processors_that_cannot_be_are_refused() {
         for wrong in [
             "--cpus 0",
@@ -238,6 +259,7 @@ mod tests {
             "--quick --cpus 2",
             "--quick --long",
             "--pages 512",
+            "--rounds 0",
             "--transfer-ns 0",
             "--operation-ns nan",
             "--quick compare a b",

@@ -135,6 +135,7 @@ impl Names<'_> {
             threads: done.threads,
             operations: done.operations,
             sleeps: done.sleeps,
+            rounds: vec![phase.sharing_writes],
             counted: phase.clone(),
             module,
             hottest: lines.iter().take(HOTTEST).map(hot).collect(),

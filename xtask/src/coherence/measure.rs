@@ -11,6 +11,7 @@ use faultline_coherence::measured::Measured;
 use super::join::Taken;
 use super::library;
 use super::lines::Lines;
+use super::rounds;
 use super::symbols::Symbols;
 use crate::ctx::Ctx;
 use crate::exit::Coded;
@@ -31,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) cpus: u32,
     /// Pages that each thread touches.
     pub(crate) pages: u64,
+    /// How often all of it is done; each phase that is kept is the median.
+    pub(crate) rounds: u32,
     /// Work, separated by commas; all if none is named.
     pub(crate) workload: Option<String>,
     /// Targets, separated by commas; all if none is named.
@@ -87,6 +90,7 @@ pub(crate) fn measure(ctx: &Ctx, built: &Built, wanted: &Wanted) -> Result<Measu
             );
         }
     }
+    let phases = rounds::medians(phases);
     Ok(Measurement { outcome, phases })
 }
 
@@ -121,16 +125,22 @@ fn script(wanted: &Wanted) -> String {
         None => String::new(),
     });
     // Real-time threads would make room for others now and then; these do not.
+    // RCU's thread would read every processor's state, which lies in one line with its batches
+    // of pages, once a grace period is a few ticks old: now at a second (more is cut to that).
+    // A processor that idles is not seen before; who waits for RCU is not to wait so long.
     format!(
         "echo -1 >/proc/sys/kernel/sched_rt_runtime_us && \
          for runtime in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do \
          [ -e $runtime ] || continue; read -r ns <$runtime; \
          [ $ns = 0 ] || echo 0 >$runtime || exit; done; \
-         faultline coherence --threads {} --pages {}{} >/out/phases.jsonl && \
+         echo 1 >/sys/kernel/rcu_expedited && \
+         echo 1000 >/sys/module/rcutree/parameters/jiffies_till_first_fqs && \
+         faultline coherence --threads {} --pages {} --rounds {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
         wanted.cpus,
         wanted.pages,
+        wanted.rounds,
         lists.concat()
     )
 }

@@ -5,6 +5,7 @@ mod join;
 mod lines;
 pub(crate) mod measure;
 mod objects;
+mod rounds;
 mod symbols;
 
 use std::path::PathBuf;

@@ -94,6 +94,7 @@ fn count(ctx: &Ctx, variant: Variant, param: &str) -> Result<Measurement> {
     let wanted = Wanted {
         cpus: CPUS,
         pages: 256,
+        rounds: 1,
         workload: Some("pft,pft_striped".into()),
         target: Some("spf-range,spf-global".into()),
         limit: Duration::from_secs(300),

@@ -44,6 +44,8 @@ pub(super) struct Pair {
     pub(super) name: Name,
     pub(super) sharing: Figure,
     pub(super) module: Figure,
+    /// The least and the most sharing writes of a round, in both runs.
+    pub(super) spread: [Option<[f64; 2]>; 2],
     /// Whether threads slept for each other in either run. How often that happens, and so
     /// what is written for it, is another each time: it does not repeat.
     pub(super) slept: bool,
@@ -149,6 +151,7 @@ fn pair(before: &Measured, after: &Measured, within: f64) -> Pair {
         name: name(before),
         sharing: figure(|phase| phase.counted.sharing_writes),
         module: figure(|phase| phase.module.writes),
+        spread: [before.spread(), after.spread()],
         slept: before.sleeps + after.sleeps != 0,
     }
 }

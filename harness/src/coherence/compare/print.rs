@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use super::judge::{ALWAYS, Comparison, Figure, Name, Pair, Verdict};
-use crate::coherence::words::cpus;
+use crate::coherence::words::{self, cpus};
 
 /// A table, what one has to know, and the verdict as the last line.
 pub(super) fn text(comparison: &Comparison, within: f64) -> String {
@@ -66,7 +66,13 @@ fn table(comparison: &Comparison) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     let name = ["workload", "target", "CPUs"];
-    let figures = ["sharing writes", "change", "of the module", "change"];
+    let figures = [
+        "sharing writes",
+        "of all rounds",
+        "change",
+        "of the module",
+        "change",
+    ];
     table.set_header(name.into_iter().chain(figures).chain(["verdict"]));
     for pair in &comparison.pairs {
         let name = &pair.name;
@@ -76,6 +82,7 @@ fn table(comparison: &Comparison) -> Table {
             name.target.clone(),
             name.threads.to_string(),
             both(sharing),
+            rounds(pair),
             change(sharing),
             both(module),
             change(module),
@@ -87,7 +94,7 @@ fn table(comparison: &Comparison) -> Table {
             .to_owned(),
         ]);
     }
-    for column in table.column_iter_mut().skip(2).take(5) {
+    for column in table.column_iter_mut().skip(2).take(6) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
@@ -95,6 +102,11 @@ fn table(comparison: &Comparison) -> Table {
 
 fn both(figure: &Figure) -> String {
     format!("{:.2} / {:.2}", figure.before, figure.after)
+}
+
+fn rounds(pair: &Pair) -> String {
+    let spread = |of: &Option<_>| of.map_or("one".to_owned(), words::spread);
+    pair.spread.each_ref().map(spread).join(" / ")
 }
 
 fn change(figure: &Figure) -> String {
@@ -138,6 +150,7 @@ fn pair(pair: &Pair) -> String {
         "target": pair.name.target,
         "threads": pair.name.threads,
         "sharing_writes": figure(&pair.sharing),
+        "spread": pair.spread,
         "module_writes": figure(&pair.module),
         "verdict": match pair.verdict() {
             Verdict::Same => "same",
@@ -173,6 +186,7 @@ mod tests {
         let text = text(&comparison, 5.0);
         let marked: Vec<_> = text.lines().filter(|l| l.contains("DIFFERENT")).collect();
         assert_eq!(marked.len(), 2, "a row and the verdict: {text}");
+        assert!(marked[0].contains("5.40 to 12.00 / 5.40 to 12.00"));
         assert!(marked[0].contains("6.00 / 12.00") && marked[0].contains("+100.0 %"));
         assert!(marked[1].starts_with("DIFFERENT: 18 phases agree, 1 differ"));
         assert!(text.contains("less than 0.05 per operation agrees always"));

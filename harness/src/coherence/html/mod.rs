@@ -70,7 +70,7 @@ pub(super) fn section(counted: &Counted, costs: &Costs) -> Markup {
     }
 }
 
-fn facts(counted: &Counted) -> [(&'static str, String); 6] {
+fn facts(counted: &Counted) -> [(&'static str, String); 7] {
     let run = &counted.run;
     let cpus: Vec<_> = run.cpus.iter().map(u32::to_string).collect();
     [
@@ -79,6 +79,7 @@ fn facts(counted: &Counted) -> [(&'static str, String); 6] {
         ("Emulator", format!("QEMU {}", run.qemu)),
         ("Processors, and threads", cpus.join(", ")),
         ("Pages of each thread", number::count(run.pages)),
+        ("Shown", words::rounds(run.rounds)),
         ("Workloads", counted.workloads().join(", ")),
     ]
 }
