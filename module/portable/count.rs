@@ -57,7 +57,7 @@ pub struct Count {
 /// The most pages that the stock of a processor has.
 const MOST: u64 = 4096;
 
-/// What all stocks together may have of a small count, and what each may at least.
+/// What a small count is: so many pages, or so many for each processor.
 const SMALL: (u64, u64) = (1024, 128);
 
 impl Total {
@@ -222,12 +222,10 @@ impl Count {
 
     /// How many pages all stocks together may have, with `used` that are counted.
     ///
-    /// None for none and few for few, so that many small counts leave enough to
-    /// others; and then a part of what is used, so that a processor that adds the more
-    /// takes the lock the less often the more there are.
+    /// As many for few, so that small counts leave enough to others; and then a part of
+    /// what is used, so that a processor takes the lock the less often the more there are.
     fn ahead(by: &impl Processors, used: u64) -> u64 {
-        let used = used.min(u32::MAX.into());
-        (used * used).min(Self::small(by).max(used / 4))
+        used.min(Self::small(by)).max(used / 4)
     }
 
     fn small(by: &impl Processors) -> u64 {
