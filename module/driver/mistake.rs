@@ -54,6 +54,8 @@ pub(crate) enum Mistake {
     ThawLate,
     /// C9: the page limit is not kept.
     SkipLimit,
+    /// C9: what processors have ahead is used when the limit has been lowered.
+    SkipRecall,
     /// C9: pages are not charged to the memory cgroup.
     SkipCharge,
     /// C10: a fault that speculates counts itself in the space.
@@ -111,6 +113,7 @@ impl Mistake {
             Self::LeakRegion => c"leak_region",
             Self::ThawLate => c"thaw_late",
             Self::SkipLimit => c"skip_limit",
+            Self::SkipRecall => c"skip_recall",
             Self::SkipCharge => c"skip_charge",
             Self::SharedCount => c"shared_count",
             Self::HoldRegion => c"hold_region",

@@ -11,15 +11,13 @@
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
 
 use super::space::Space;
-use crate::kern::{bytes, page_count::PageCount};
+use crate::kern::bytes;
 
 impl Space {
     /// Writes a line for each. May sleep.
     pub(super) fn show_hashes(&self, m: &SeqFile) {
         // First, as the look at the regions takes the lock of their tree.
-        let held = core::mem::offset_of!(Space, held);
-        let others = held + PageCount::OF_OTHERS.start..held + PageCount::OF_OTHERS.end;
-        let space = bytes::hash_around(self, others, 0);
+        let space = bytes::hash(self, 0);
         let lock = self.lock.hash();
         let regions = self.regions.hash();
         let at = core::ptr::from_ref(self) as usize;

@@ -96,6 +96,9 @@ impl Space {
         }
         if pages != 0 {
             self.held.lower_limit(pages)?;
+            if !Mistake::SkipRecall.is_made() {
+                self.held.recall();
+            }
         }
         if regions != 0 {
             self.regions.lower_limit(regions);

@@ -157,6 +157,11 @@ void faultline_percpu_free(u64 __percpu *array)
 	free_percpu(array);
 }
 
+u64 *faultline_percpu_own(u64 __percpu *array)
+{
+	return raw_cpu_ptr(array);
+}
+
 void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount)
 {
 	this_cpu_add(array[index], amount);
@@ -249,15 +254,6 @@ unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu)
 	return faultline_is_possible(cpu) ? (unsigned long)per_cpu_ptr(array, cpu) : 0;
 }
 
-unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu)
-{
-#ifdef CONFIG_SMP
-	if (faultline_is_possible(cpu))
-		return (unsigned long)per_cpu_ptr(counter->counters, cpu);
-#endif
-	return 0;
-}
-
 u64 faultline_live_sum(unsigned int kind)
 {
 	u64 sum = 0;
@@ -341,21 +337,6 @@ void faultline_maple_get_nodes(void)
 		if (mtree_store(&tree, index, xa_mk_value(index), GFP_KERNEL))
 			break;
 	mtree_destroy(&tree);
-}
-
-int faultline_percpu_counter_init(struct percpu_counter *counter)
-{
-	return percpu_counter_init(counter, 0, GFP_KERNEL_ACCOUNT);
-}
-
-void faultline_percpu_counter_destroy(struct percpu_counter *counter)
-{
-	percpu_counter_destroy(counter);
-}
-
-s64 faultline_percpu_counter_read(struct percpu_counter *counter)
-{
-	return percpu_counter_read(counter);
 }
 
 static const struct file_operations faultline_inode_fops = {

@@ -14,7 +14,6 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
-#include <linux/percpu_counter.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/seqlock.h>
@@ -72,6 +71,8 @@ unsigned int faultline_num_possible_cpus(void);
 /* An array of u64 per CPU, zeroed: __alloc_percpu_gfp(), this_cpu_add(). */
 u64 __percpu *faultline_percpu_alloc(unsigned int len);
 void faultline_percpu_free(u64 __percpu *array);
+/* What this CPU has, which the caller may lose: raw_cpu_ptr(). */
+u64 *faultline_percpu_own(u64 __percpu *array);
 void faultline_percpu_add(u64 __percpu *array, unsigned int index, u64 amount);
 void faultline_percpu_inc_all(u64 __percpu *array, u64 set);
 /*
@@ -99,7 +100,6 @@ unsigned long faultline_numbers_address(void);
 unsigned long faultline_number_address(unsigned int cpu);
 unsigned long faultline_live_address(unsigned int cpu);
 unsigned long faultline_percpu_address(u64 __percpu *array, unsigned int cpu);
-unsigned long faultline_percpu_counter_address(struct percpu_counter *counter, unsigned int cpu);
 
 /* An empty array whose nodes are charged to the memory cgroup. */
 void faultline_xa_init(struct xarray *xa);
@@ -129,12 +129,6 @@ int faultline_maple_preallocate(struct ma_state *mas, void *entry, bool wait, bo
  * then what this CPU allocates next, also where it may not wait.
  */
 void faultline_maple_get_nodes(void);
-
-/* percpu_counter_init() */
-int faultline_percpu_counter_init(struct percpu_counter *counter);
-void faultline_percpu_counter_destroy(struct percpu_counter *counter);
-
-s64 faultline_percpu_counter_read(struct percpu_counter *counter);
 
 /*
  * A file on an inode, and so with an address_space, of its own:

@@ -10,6 +10,7 @@
 #![no_std]
 
 pub mod bug;
+pub mod count;
 pub mod escape;
 pub mod fault;
 pub mod interval;

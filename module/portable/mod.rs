@@ -3,6 +3,7 @@
 //! The portable algorithms of faultline: twin of `lib.rs`, see there.
 
 pub mod bug;
+pub mod count;
 pub mod escape;
 pub mod fault;
 pub mod interval;

@@ -87,6 +87,20 @@ macro_rules! atomic {
             pub fn fetch_sub<O: Ordering>(&self, value: $int, _: O) -> $int {
                 self.0.fetch_sub(value, O::ORDERING)
             }
+
+            /// Stores it, and returns what was there before.
+            #[inline]
+            pub fn xchg<O: Ordering>(&self, value: $int, _: O) -> $int {
+                self.0.swap(value, O::ORDERING)
+            }
+
+            /// Stores `new` if `old` is there. Returns what was there before, as an error
+            /// if it was another; that orders nothing.
+            #[inline]
+            pub fn cmpxchg<O: Ordering>(&self, old: $int, new: $int, _: O) -> Result<$int, $int> {
+                let failed = atomic::Ordering::Relaxed;
+                self.0.compare_exchange(old, new, O::ORDERING, failed)
+            }
         }
     };
 }

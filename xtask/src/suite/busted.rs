@@ -25,7 +25,7 @@ const CAUGHT: &str = "MISMATCH";
 const BY_STRESS: [&str; 3] = ["skip_zap", "skip_zero", "lose_move"];
 
 /// What a test must find.
-const BY_TEST: [(&str, &str); 31] = [
+const BY_TEST: [(&str, &str); 32] = [
     ("lock_all", "policy.range_lets_changes_elsewhere_pass"),
     (
         "keep_all",
@@ -64,6 +64,10 @@ const BY_TEST: [(&str, &str); 31] = [
     ("leak_region", "lifetime.unmap_frees"),
     ("thaw_late", "holds.given_up_by_unmap"),
     ("skip_limit", "limit.touching_beyond_is_sigbus_at_once"),
+    (
+        "skip_recall",
+        "limit.lowered_to_what_is_held_stops_growth_at_once",
+    ),
     ("skip_charge", "cgroup.touched_pages_are_charged"),
     (
         "shared_count",

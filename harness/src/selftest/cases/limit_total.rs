@@ -19,6 +19,10 @@ pub(super) const WITH_PARAMETERS: &[Test] = tests![Needs::Parameters("total_page
     total_is_not_exceeded_by_spaces_that_empty_themselves,
 ];
 
+pub(super) const WITH_LARGER_TOTAL: &[Test] = tests![Needs::Parameters("total_pages=4096"), "limit":
+    total_is_not_taken_ahead_by_a_few_spaces,
+];
+
 const TOTAL: usize = 64;
 const RW: Prot = Prot::READ_WRITE;
 
@@ -122,6 +126,20 @@ fn total_is_left_to_others_by_small_spaces() -> Outcome {
         .map(|_| Arena::new(1, RW))
         .collect::<Result<Vec<_>, Stop>>()?;
     arenas.iter().try_for_each(|arena| arena.stamp(0, 1, 1))
+}
+
+/// Each has enough pages for some to be taken ahead.
+fn total_is_not_taken_ahead_by_a_few_spaces() -> Outcome {
+    const SPACES: usize = 8;
+    const PAGES: usize = 128;
+    let arenas = (0..SPACES)
+        .map(|_| Arena::new(PAGES, RW))
+        .collect::<Result<Vec<_>, Stop>>()?;
+    super::concurrency::in_threads(SPACES, |number| arenas[number].stamp(0, PAGES, 1))?;
+    // Of the rest, one more can have half at least.
+    let half = (4096 - SPACES * PAGES) / 2;
+    let arena = Arena::new(half, RW)?;
+    arena.stamp(0, half, 1)
 }
 
 /// What one gives back while it fills and empties itself in many threads, the

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::concurrency::in_threads;
 use super::query::must_add_up;
 use crate::Prot;
 use crate::access::Signal;
@@ -19,6 +20,8 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "limit":
     unmap_makes_room,
     replacing_map_makes_room,
     lowered_below_what_is_held_stops_growth,
+    lowered_to_what_is_held_stops_growth_at_once,
+    lowered_limit_is_reached_to_the_page_by_many_at_once,
     zero_leaves_the_limit,
     is_of_the_space_not_of_the_process,
     access_from_the_kernel_fails_at_once,
@@ -115,6 +118,46 @@ fn lowered_below_what_is_held_stops_growth() -> Outcome {
     arena.stamp(8, 1, 1)?;
     refused(&arena, 9)?;
     fails(arena.space.limit(5), libc::EPERM, "raising the limit again")
+}
+
+/// So many that the processors have taken some ahead.
+const MANY: usize = 2000;
+
+fn lowered_to_what_is_held_stops_growth_at_once() -> Outcome {
+    let arena = Arena::new(MANY + 16, Prot::READ_WRITE)?;
+    arena.stamp(0, MANY, 1)?;
+    arena.space.limit(MANY as u64)?;
+    for page in MANY..MANY + 16 {
+        refused(&arena, page)?;
+    }
+    // What is given back is not kept either.
+    arena.space.limit(MANY as u64 / 2)?;
+    arena.unmap(0, MANY / 2)?;
+    refused(&arena, MANY)?;
+    arena.unmap(MANY / 2, 1)?;
+    arena.stamp(MANY, 1, 1)?;
+    refused(&arena, MANY + 1)?;
+    must_add_up(&arena.space)
+}
+
+/// Each thread has taken some ahead, and all want more together than there is room for.
+fn lowered_limit_is_reached_to_the_page_by_many_at_once() -> Outcome {
+    const THREADS: usize = 4;
+    const ROOM: usize = 99;
+    let arena = Arena::new(THREADS * (MANY + ROOM), Prot::READ_WRITE)?;
+    in_threads(THREADS, |number| arena.stamp(number * MANY, MANY, 1))?;
+    let all = THREADS * MANY;
+    let limit = arena.space.limit((all + ROOM) as u64)?;
+    in_threads(THREADS, |number| {
+        for page in all + number * ROOM..all + (number + 1) * ROOM {
+            if let Err(fault) = arena.window.store(page * PAGE, 1) {
+                ensure_eq!(fault.signal, Signal::Bus, "signal");
+            }
+        }
+        Ok(())
+    })?;
+    ensure_eq!(arena.space.stats()?.pages, limit, "pages held");
+    must_add_up(&arena.space)
 }
 
 fn zero_leaves_the_limit() -> Outcome {

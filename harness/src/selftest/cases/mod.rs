@@ -94,7 +94,7 @@ pub(super) fn all() -> impl Iterator<Item = Test> {
         &[limits::TESTS, limits::WITH_PARAMETERS],
         &[limit_regions::TESTS, limit_regions::WITH_PARAMETERS],
         &[limit_exact::TESTS, limit_exact::WITH_HOOKS],
-        &[limit_total::WITH_PARAMETERS],
+        &[limit_total::WITH_PARAMETERS, limit_total::WITH_LARGER_TOTAL],
         &[enomem::TESTS],
         &[cgroup::TESTS],
         &[self_argument::TESTS],
