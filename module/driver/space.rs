@@ -39,7 +39,7 @@ const _: () = assert!(PAGE_SIZE as usize == kernel::page::PAGE_SIZE && cfg!(CONF
 pub(crate) const SPACE_PAGES: u64 = uapi::FAULTLINE_SPACE_SIZE >> PAGE_SHIFT;
 
 /// What is left of the pages that all spaces together may hold.
-pub(crate) static TOTAL_PAGES: Total = Total::new(0);
+pub(crate) static TOTAL_PAGES: Total = Total::new(Atomic::new(0));
 
 static NEXT_ID: Atomic<u64> = Atomic::new(1);
 

@@ -28,6 +28,14 @@ pub(crate) struct PageCount {
     stocks: Stocks,
     cpus: u64,
     total: &'static Total,
+    #[pin]
+    seldom: Seldom,
+}
+
+/// What those write who find nothing in their stock, away from what everybody reads.
+#[pin_data]
+#[repr(align(64))]
+struct Seldom {
     count: Count,
     #[pin]
     lock: SpinLock<()>,
@@ -41,41 +49,43 @@ impl PageCount {
             // SAFETY: No requirements.
             cpus: unsafe { bindings::faultline_num_possible_cpus() }.into(),
             total,
-            count: Count::new(limit),
-            lock <- new_spinlock!((), "PageCount::lock"),
+            seldom <- pin_init!(Seldom {
+                count: Count::new(limit),
+                lock <- new_spinlock!((), "PageCount::lock"),
+            }),
         })
     }
 
     /// Counts one page more. Returns whether that kept within the limit; if
     /// not, nothing was counted.
     pub(crate) fn try_add_one(&self) -> bool {
-        self.count.try_add_one(self)
+        self.seldom.count.try_add_one(self)
     }
 
     /// Counts `pages` less.
     pub(crate) fn sub(&self, pages: u64) {
-        self.count.sub(self, pages);
+        self.seldom.count.sub(self, pages);
     }
 
     /// Whether the limit, or the total, is reached.
     pub(crate) fn is_full(&self) -> bool {
-        self.count.is_full(self)
+        self.seldom.count.is_full(self)
     }
 
     /// The number of pages counted; exact once nobody counts.
     pub(crate) fn get(&self) -> u64 {
-        self.count.get(self)
+        self.seldom.count.get(self)
     }
 
     /// The limit in force, in pages.
     pub(crate) fn limit(&self) -> u64 {
-        self.count.limit()
+        self.seldom.count.limit()
     }
 
     /// Lowers the limit; `EPERM` if `limit` is above the one in force. It holds for
     /// additions that begin behind [`PageCount::recall`].
     pub(crate) fn lower_limit(&self, limit: u64) -> Result {
-        match self.count.lower_limit(self, limit) {
+        match self.seldom.count.lower_limit(self, limit) {
             true => Ok(()),
             false => Err(EPERM),
         }
@@ -83,7 +93,7 @@ impl PageCount {
 
     /// Takes what the CPUs have ahead.
     pub(crate) fn recall(&self) {
-        self.count.recall(self);
+        self.seldom.count.recall(self);
     }
 
     /// What `cpu` has ahead, if there may be a CPU of this number.
@@ -110,7 +120,7 @@ impl Processors for PageCount {
     }
 
     fn locked<R>(&self, then: impl FnOnce() -> R) -> R {
-        let _guard = self.lock.lock();
+        let _guard = self.seldom.lock.lock();
         then()
     }
 
@@ -122,7 +132,7 @@ impl Processors for PageCount {
 #[pinned_drop]
 impl PinnedDrop for PageCount {
     fn drop(self: Pin<&mut Self>) {
-        self.total.give_back(self.count.taken());
+        self.total.give_back(self.seldom.count.taken());
     }
 }
 
@@ -141,7 +151,10 @@ unsafe impl Sync for Stocks {}
 impl Stocks {
     /// All closed. May sleep; charged to the memory cgroup of the caller.
     fn new() -> Result<Self, AllocError> {
-        const { assert!(size_of::<Stock>() == size_of::<u64>()) };
+        const {
+            assert!(size_of::<Stock>() == size_of::<u64>());
+            assert!(align_of::<Stock>() == align_of::<u64>());
+        };
         // SAFETY: No requirements.
         let words = unsafe { bindings::faultline_percpu_alloc(1) };
         // INVARIANT: `__alloc_percpu_gfp()` zeroes what it returns, which are closed stocks.

@@ -7,6 +7,8 @@
 
 #[path = "../portable/bug.rs"]
 pub mod bug;
+#[path = "../portable/count.rs"]
+pub mod count;
 #[path = "../portable/fault.rs"]
 pub mod fault;
 #[path = "../portable/interval.rs"]

@@ -103,9 +103,25 @@ pub enum Bug {
     NoReserve,
     /// A move unlocks a leaf that it publishes before others may look at regions.
     UnlockEarly,
+    /// Stocks that are open are looked at, to say that a count is full.
+    LookAtOpenStocks,
+    /// The total is not asked again behind the stocks.
+    AskTotalOnce,
+    /// Stocks of others are not used at the limit.
+    KeepStocks,
+    /// A lowered limit leaves stocks as they are.
+    RecallNothing,
 }
 
 impl Bug {
+    /// Those of the count of pages.
+    pub const OF_COUNT: [Self; 4] = [
+        Self::LookAtOpenStocks,
+        Self::AskTotalOnce,
+        Self::KeepStocks,
+        Self::RecallNothing,
+    ];
+
     /// Those of the range lock.
     pub const OF_RANGE_LOCK: [Self; 14] = [
         Self::OwnPlaceOnly,

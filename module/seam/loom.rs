@@ -24,6 +24,7 @@ std::thread_local! {
     /// The bug of the model that runs in this thread: loom's threads are no
     /// threads of the system.
     static BUG: Plain<Option<Bug>> = const { Plain::new(None) };
+    static LATEST: Plain<bool> = const { Plain::new(false) };
 }
 
 /// Whether this bug is wanted.
@@ -34,6 +35,13 @@ pub fn is_busted(bug: Bug) -> bool {
 /// Puts a bug in for the models of this thread, or takes it out.
 pub fn bust(bug: Option<Bug>) {
     BUG.set(bug);
+}
+
+/// Whether models of this thread load and store integers by exchanges, so always the latest
+/// value. Loom forgets that a thread has loaded when another loads, too, and then changes what
+/// both have loaded (0.7): where that is to be explored, no load may be but a load.
+pub fn load_latest(latest: bool) {
+    LATEST.set(latest);
 }
 
 /// Of what comes before it and what follows, nothing passes it.
@@ -121,13 +129,15 @@ pub struct Acquire;
 /// Stores and read-modify-writes: what comes before stays before.
 pub struct Release;
 /// Read-modify-writes: all stays where it is. Loom knows no more than acquire
-/// and release.
+/// and release, so exchanges have barriers around them; additions do without.
 pub struct Full;
 
 /// An ordering as `core` has it.
 pub trait Ordering {
     /// Its name there.
     const ORDERING: atomic::Ordering;
+    /// Whether nothing passes it.
+    const IS_FULL: bool = false;
 }
 
 impl Ordering for Relaxed {
@@ -141,6 +151,15 @@ impl Ordering for Release {
 }
 impl Ordering for Full {
     const ORDERING: atomic::Ordering = atomic::Ordering::AcqRel;
+    const IS_FULL: bool = true;
+}
+
+/// Before and behind what may be full.
+#[track_caller]
+fn around<O: Ordering>() {
+    if O::IS_FULL {
+        full_barrier();
+    }
 }
 
 /// Declares an integer.
@@ -162,6 +181,7 @@ macro_rules! atomic {
             pub fn load<O: Ordering>(&self, _: O) -> $int {
                 match panicking() {
                     true => 1,
+                    false if LATEST.get() => self.0.fetch_add(0, atomic::Ordering::AcqRel),
                     false => self.0.load(O::ORDERING),
                 }
             }
@@ -169,8 +189,40 @@ macro_rules! atomic {
             /// Stores it.
             #[track_caller]
             pub fn store<O: Ordering>(&self, value: $int, _: O) {
-                if !panicking() {
-                    self.0.store(value, O::ORDERING);
+                match panicking() {
+                    true => {}
+                    false if LATEST.get() => drop(self.0.swap(value, atomic::Ordering::AcqRel)),
+                    false => self.0.store(value, O::ORDERING),
+                }
+            }
+
+            /// Stores it, and returns what was there before.
+            #[track_caller]
+            pub fn xchg<O: Ordering>(&self, value: $int, _: O) -> $int {
+                match panicking() {
+                    true => 0,
+                    false => {
+                        around::<O>();
+                        let before = self.0.swap(value, O::ORDERING);
+                        around::<O>();
+                        before
+                    }
+                }
+            }
+
+            /// Stores `new` if `old` is there. Returns what was there before, as an error
+            /// if it was another; that orders nothing.
+            #[track_caller]
+            pub fn cmpxchg<O: Ordering>(&self, old: $int, new: $int, _: O) -> Result<$int, $int> {
+                let failed = atomic::Ordering::Relaxed;
+                match panicking() {
+                    true => Ok(old),
+                    false => {
+                        around::<O>();
+                        let before = self.0.compare_exchange(old, new, O::ORDERING, failed);
+                        around::<O>();
+                        before
+                    }
                 }
             }
 

@@ -4,16 +4,24 @@
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
-use faultline_portable::count::{Count, Processors, Stock, Total};
+use faultline_portable::{
+    count::{Count, Processors, Stock, Total},
+    sync::AtomicLong,
+};
 
 thread_local! {
     static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
+fn new_total(pages: u64) -> Total {
+    Total::new(AtomicLong::new(pages))
+}
+
 struct Space<'a> {
     count: Count,
     stocks: Vec<Stock>,
-    lock: Mutex<()>,
+    /// How often it was locked.
+    lock: Mutex<u64>,
     total: &'a Total,
 }
 
@@ -22,7 +30,7 @@ impl<'a> Space<'a> {
         Self {
             count: Count::new(limit),
             stocks: (0..processors).map(|_| Stock::new()).collect(),
-            lock: Mutex::new(()),
+            lock: Mutex::new(0),
             total,
         }
     }
@@ -68,7 +76,8 @@ impl Processors for Space<'_> {
     }
 
     fn locked<R>(&self, then: impl FnOnce() -> R) -> R {
-        let _guard = self.lock.lock().unwrap();
+        let mut visits = self.lock.lock().unwrap();
+        *visits += 1;
         then()
     }
 
@@ -100,7 +109,7 @@ const PLENTY: u64 = 1 << 30;
 #[test]
 fn as_many_succeed_as_there_is_room_for() {
     for limit in [1, 7, 100, 1000, 20_000] {
-        let total = Total::new(PLENTY);
+        let total = new_total(PLENTY);
         let space = Space::new(4, limit, &total);
         assert_eq!(on_all(4, |_| space.add_up_to(limit)), limit);
         assert_eq!(space.get(), limit);
@@ -112,7 +121,7 @@ fn as_many_succeed_as_there_is_room_for() {
 
 #[test]
 fn what_others_have_ahead_is_used_at_the_limit() {
-    let (total, plenty) = (Total::new(60_000), Total::new(PLENTY));
+    let (total, plenty) = (new_total(60_000), new_total(PLENTY));
     for space in [
         Space::new(4, 60_000, &plenty),
         Space::new(4, PLENTY, &total),
@@ -127,7 +136,7 @@ fn what_others_have_ahead_is_used_at_the_limit() {
 #[test]
 fn a_lowered_limit_holds_whatever_was_taken_ahead() {
     for room in [0, 1, 5, 300] {
-        let total = Total::new(PLENTY);
+        let total = new_total(PLENTY);
         let space = Space::new(4, PLENTY, &total);
         let held = on_all(4, |_| space.add_up_to(20_000));
         assert!(space.ahead() > 0, "nothing to recall");
@@ -145,7 +154,7 @@ fn a_lowered_limit_holds_whatever_was_taken_ahead() {
 #[test]
 fn what_one_removes_another_adds() {
     const ROUNDS: u64 = 20_000;
-    let total = Total::new(300);
+    let total = new_total(300);
     let spaces = [Space::new(4, 200, &total), Space::new(4, 250, &total)];
     on_all(4, |number| {
         let mut held = [0; 2];
@@ -178,7 +187,7 @@ fn what_one_removes_another_adds() {
 
 #[test]
 fn an_empty_space_has_nothing() {
-    let total = Total::new(PLENTY);
+    let total = new_total(PLENTY);
     let space = Space::new(8, PLENTY, &total);
     for round in 0..200 {
         let pages = 1 + round * 37 % 3000;
@@ -194,13 +203,13 @@ fn an_empty_space_has_nothing() {
 
 #[test]
 fn small_spaces_take_little_ahead() {
-    let total = Total::new(PLENTY);
+    let total = new_total(PLENTY);
     for (pages, most) in [
         (0, 0),
         (1, 1),
         (2, 2),
-        (10, 10),
-        (1000, 1000),
+        (10, 5),
+        (1000, 500),
         (1 << 18, 1 << 16),
     ] {
         let space = Space::new(64, PLENTY, &total);
@@ -212,7 +221,7 @@ fn small_spaces_take_little_ahead() {
     }
     NUMBER.set(0);
     // Of a small total most is left.
-    let total = Total::new(4096);
+    let total = new_total(4096);
     let spaces: Vec<_> = (0..8).map(|_| Space::new(4, PLENTY, &total)).collect();
     for space in &spaces {
         assert_eq!(space.add_up_to(100), 100);
@@ -223,7 +232,7 @@ fn small_spaces_take_little_ahead() {
 
 #[test]
 fn a_space_that_has_shrunk_gives_back() {
-    let total = Total::new(PLENTY);
+    let total = new_total(PLENTY);
     let space = Space::new(8, PLENTY, &total);
     on_all(8, |_| space.add_up_to(30_000));
     let ahead = space.ahead();
@@ -241,7 +250,7 @@ fn a_space_that_has_shrunk_gives_back() {
 #[test]
 fn the_lock_is_taken_the_more_seldom_the_more_there_are() {
     const PROCESSORS: usize = 16;
-    let total = Total::new(PLENTY);
+    let total = new_total(PLENTY);
     let space = Space::new(PROCESSORS, PLENTY, &total);
     let mut before = 0;
     let mut refills = [0_u64; 3];
@@ -257,4 +266,31 @@ fn the_lock_is_taken_the_more_seldom_the_more_there_are() {
     NUMBER.set(0);
     assert!(refills[1] < 20_000 / 64, "{refills:?}");
     assert!(refills[2] < 200_000 / 500, "{refills:?}");
+}
+
+/// As much comes as goes, anywhere.
+#[test]
+fn the_lock_is_not_taken_for_what_comes_and_goes() {
+    for (processors, each) in [(1, 50), (4, 160), (8, 100), (8, 1000), (64, 128)] {
+        let total = new_total(PLENTY);
+        let space = Space::new(processors, PLENTY, &total);
+        let mut random = 1_u64;
+        let mut somewhere = || {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            NUMBER.set((random >> 33) as usize % processors);
+        };
+        for _ in 0..processors * each {
+            somewhere();
+            assert!(space.add());
+        }
+        let before = *space.lock.lock().unwrap();
+        for _ in 0..10_000 {
+            somewhere();
+            assert!(space.add());
+            space.sub(1);
+        }
+        let visits = *space.lock.lock().unwrap() - before;
+        assert!(visits < 1000, "{processors} with {each} each: {visits}");
+    }
+    NUMBER.set(0);
 }

@@ -5,7 +5,10 @@
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::{cell::Cell, sync::Once};
 
-use faultline_portable_loom::{bug::Bug, sync::bust};
+use faultline_portable_loom::{
+    bug::Bug,
+    sync::{bust, load_latest},
+};
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -40,6 +43,7 @@ fn failure(model: fn()) -> Option<String> {
     QUIET.set(true);
     let result = catch_unwind(model);
     QUIET.set(false);
+    load_latest(false);
     result
         .err()
         .map(|payload| match payload.downcast_ref::<String>() {
