@@ -25,6 +25,11 @@ use crate::vm::qemu::Accel;
 use crate::vm::{Task, machine};
 use crate::{exit, say};
 
+/// More processors than so many have more memory: where that is scarce, the lists of free
+/// pages that each has are short, and all take pages of one that is everybody's.
+const FEW: u32 = 16;
+const MUCH: &str = "8G";
+
 /// What is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -68,6 +73,9 @@ pub(crate) fn measure(ctx: &Ctx, built: &Built, wanted: &Wanted) -> Result<Measu
     };
     let mut spec = built.spec("coherence", task);
     spec.smp = wanted.cpus;
+    if wanted.cpus > FEW {
+        spec.mem = Some(MUCH.into());
+    }
     spec.bring = true;
     spec.run_limit = Some(wanted.limit);
     // Every access costs a call: several times as slow.
@@ -128,6 +136,8 @@ fn script(wanted: &Wanted) -> String {
     // RCU's thread would read every processor's state, which lies in one line with its batches
     // of pages, once a grace period is a few ticks old: now at a second (more is cut to that).
     // A processor that idles is not seen before; who waits for RCU is not to wait so long.
+    // And each second what a processor has of free pages is given back, be that early in a
+    // phase or late: here it is not.
     format!(
         "echo -1 >/proc/sys/kernel/sched_rt_runtime_us && \
          for runtime in /sys/kernel/debug/sched/fair_server/cpu*/runtime; do \
@@ -135,6 +145,7 @@ fn script(wanted: &Wanted) -> String {
          [ $ns = 0 ] || echo 0 >$runtime || exit; done; \
          echo 1 >/sys/kernel/rcu_expedited && \
          echo 1000 >/sys/module/rcutree/parameters/jiffies_till_first_fqs && \
+         echo 3600 >/proc/sys/vm/stat_interval && \
          faultline coherence --threads {} --pages {} --rounds {}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
