@@ -23,6 +23,7 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "enomem":
     protect_of_parts_and_regions,
     remap_in_place,
     remap_elsewhere,
+    remap_of_a_few_pages_elsewhere,
     remap_elsewhere_of_files,
     remap_elsewhere_to_other_lengths,
     dontneed_discards_or_not,
@@ -267,6 +268,11 @@ fn remap_elsewhere() -> Outcome {
     exhaust_all(&[
         ("REMAP of all regions", |s| shift(s, 0, 600, 10_007)),
         ("REMAP of the middle", |s| shift(s, 1, 528, 10_000)),
+    ])
+}
+
+fn remap_of_a_few_pages_elsewhere() -> Outcome {
+    exhaust_all(&[
         ("REMAP onto regions", |s| shift(s, 500, 20, 525)),
         ("REMAP of one page", |s| shift(s, 3, 1, 10_000)),
     ])
