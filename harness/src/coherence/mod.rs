@@ -81,6 +81,10 @@ struct Options {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     workload: Option<Vec<Work>>,
 
+    /// Leave out work that has threads sleep for each other, which does not repeat
+    #[arg(long)]
+    calm: bool,
+
     /// Policies of spaces, "anon" or "memfd" [default: all]
     #[arg(long, value_parser = target, value_delimiter = ',', value_name = "LIST")]
     target: Option<Vec<On>>,
@@ -144,7 +148,9 @@ fn phases(options: &Options) -> io::Result<()> {
     let mut fit = Vec::new();
     for work in works {
         for &on in &targets {
-            match work.unfit(on, options.threads) {
+            let restless = (options.calm && work.has_one_lock(on))
+                .then_some("one lock for all, and calm work is wanted");
+            match work.unfit(on, options.threads).or(restless) {
                 Some(why) => eprintln!("skipped: {}, {}: {why}", work.name(), name(on)),
                 None => fit.push((work, on)),
             }

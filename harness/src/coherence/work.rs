@@ -6,11 +6,11 @@ use std::io;
 use clap::ValueEnum;
 
 use super::team::{Phase, together};
-use crate::PAGE_SIZE;
 use crate::bench::goals::churn::{self, change_once};
 use crate::bench::goals::ebizzy;
 use crate::bench::memory::{Arena, On, Show};
 use crate::bench::{GIB, MIB};
+use crate::{PAGE_SIZE, Policy};
 
 /// What a leaf of the page directory, or a page table, is for, in bytes.
 const LEAF: u64 = 2 * MIB;
@@ -72,6 +72,16 @@ impl Work {
                 Some("a memfd keeps its pages when it is unmapped")
             }
             _ => None,
+        }
+    }
+
+    /// Whether its threads take one and the same lock there, with every operation, and
+    /// alone: they sleep for it.
+    pub(super) fn has_one_lock(self, on: On) -> bool {
+        let has_ranges = matches!(on, On::Space(Policy::RANGE | Policy::SPF_RANGE));
+        match self {
+            Work::RangeLock | Work::Mmap1 => !has_ranges,
+            Work::Pft | Work::PftStriped | Work::Ebizzy | Work::BesideChurn => false,
         }
     }
 

@@ -28,7 +28,7 @@ const CPUS: [u32; 5] = [1, 2, 4, 8, 16];
 /// In short: so few that no two threads meet in a shard of the range lock, which does not
 /// repeat.
 const QUICK: [u32; 3] = [1, 2, 4];
-/// Work in which threads seldom sleep for each other, which does not repeat either.
+/// Work without contention; where threads sleep for each other it is left out.
 const QUICK_WORK: &str = "pft,pft_striped,range_lock";
 /// Rounds in short, as two such runs are to agree.
 const QUICK_ROUNDS: u32 = 5;
@@ -46,10 +46,10 @@ pub(crate) struct CoherenceArgs {
     /// Counts of virtual processors, each with as many threads [default: 1,2,4,8,16]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: Vec<u32>,
-    /// 1, 2 and 4 processors, work without contention: about two minutes
+    /// 1, 2 and 4 processors, work without contention: one to three minutes
     #[arg(long, conflicts_with_all = ["cpus", "long"])]
     quick: bool,
-    /// 1 to 64 processors: hours
+    /// 1 to 64 processors: hours, unless work and targets are chosen
     #[arg(long, conflicts_with = "cpus")]
     long: bool,
     /// Pages that each thread touches; other work is scaled alike
@@ -191,6 +191,7 @@ impl CoherenceArgs {
                 .clone()
                 .or(self.quick.then(|| QUICK_WORK.into())),
             target: self.target.clone(),
+            calm: self.quick,
             limit: Duration::from_secs(self.timeout) * self.rounds(),
             variant: Variant::Plain,
             params: Vec::new(),

@@ -43,6 +43,8 @@ pub(crate) struct Wanted {
     pub(crate) workload: Option<String>,
     /// Targets, separated by commas; all if none is named.
     pub(crate) target: Option<String>,
+    /// No work that has threads sleep for each other.
+    pub(crate) calm: bool,
     /// How long it may take behind the boot.
     pub(crate) limit: Duration,
     /// The build of the module.
@@ -146,12 +148,13 @@ fn script(wanted: &Wanted) -> String {
          echo 1 >/sys/kernel/rcu_expedited && \
          echo 1000 >/sys/module/rcutree/parameters/jiffies_till_first_fqs && \
          echo 3600 >/proc/sys/vm/stat_interval && \
-         faultline coherence --threads {} --pages {} --rounds {}{} >/out/phases.jsonl && \
+         faultline coherence --threads {} --pages {} --rounds {}{}{} >/out/phases.jsonl && \
          cat /proc/kallsyms >/out/kallsyms && \
          cat /sys/module/faultline/sections/.text >/out/text",
         wanted.cpus,
         wanted.pages,
         wanted.rounds,
+        if wanted.calm { " --calm" } else { "" },
         lists.concat()
     )
 }

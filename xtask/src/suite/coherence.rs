@@ -94,6 +94,7 @@ fn count(ctx: &Ctx, variant: Variant, param: &str) -> Result<Measurement> {
         rounds: 1,
         workload: Some("pft,pft_striped".into()),
         target: Some("spf-range,spf-global".into()),
+        calm: false,
         limit: Duration::from_secs(300),
         variant,
         params: params.map(str::to_owned).collect(),

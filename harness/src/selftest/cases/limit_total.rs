@@ -103,7 +103,7 @@ fn total_comes_back_with_the_space() -> Outcome {
             arena.stamp(0, TOTAL, 1)?;
         }
     })?;
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     child.signal(libc::SIGKILL)?;
     child.end(crate::selftest::state::AMPLE)?;
     let arena = Arena::new(TOTAL, RW)?;
