@@ -9,9 +9,14 @@ use faultline_coherence::measured::{Entry, Measured, VERSION};
 
 use super::counted::{Counted, key};
 
-/// The run of a file. The error is for people: it says which line of which file is
-/// wrong, how, and what to do.
+/// Where the folder of a run has it.
+const FILE: &str = "run.jsonl";
+
+/// The run of a file, or of the folder that has it. The error is for people: it says which
+/// line of which file is wrong, how, and what to do.
 pub(crate) fn read(path: &Path) -> Result<Counted, String> {
+    let in_folder = path.is_dir().then(|| path.join(FILE));
+    let path = in_folder.as_deref().unwrap_or(path);
     let explain = |error| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(|error| explain(error.to_string()))?;
     parse(BufReader::new(file)).map_err(explain)

@@ -91,8 +91,11 @@ mod tests {
         fs::write(&report.run, lines(&counted(&[2]))).unwrap();
         let text = make(&report);
         let page = fs::read_to_string(dir.join("run.html"));
+        report.run = dir.clone();
+        assert_eq!(make(&report), text, "of the folder");
         report.quiet = true;
         let nothing = make(&report).unwrap();
+        report.run = dir.join("run.jsonl");
         report.html = Some(report.run.clone());
         let onto_itself = make(&report).unwrap_err();
         fs::remove_dir_all(&dir).unwrap();
