@@ -377,8 +377,8 @@ impl Count {
             return 0;
         }
         self.open.store(self.open.load(Relaxed) + most, Relaxed);
-        // Others do not write to a closed one. Release: who puts pages into it sees that it
-        // is open, in `sub`.
+        // Others do not write to a closed one. Release: pairs with `Stock::put`, so
+        // that who puts pages into it sees `open`, in `sub`. (No test shows it.)
         stock.0.store(most << 32 | pages, Release);
         pages
     }
