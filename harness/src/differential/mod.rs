@@ -65,7 +65,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1000, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
 
-    /// Go on with more sequences for this long
+    /// Run sequences for this long; the last one may be cut short
     #[arg(long, value_name = "S")]
     pub seconds: Option<u64>,
 
@@ -157,7 +157,8 @@ pub fn run_all(options: &Options, first: u64, say: &dyn Fn(&str)) -> Result<Tall
         if !more {
             break;
         }
-        run_one(options, first.wrapping_add(number), &mut tally, say)?;
+        let seed = first.wrapping_add(number);
+        run_one(options, seed, until, &mut tally, say)?;
     }
     Ok(tally)
 }
@@ -166,6 +167,7 @@ pub fn run_all(options: &Options, first: u64, say: &dyn Fn(&str)) -> Result<Tall
 fn run_one(
     options: &Options,
     seed: u64,
+    until: Option<Instant>,
     tally: &mut Tally,
     say: &dyn Fn(&str),
 ) -> Result<(), Stop> {
@@ -180,6 +182,7 @@ fn run_one(
     let plan = Plan {
         seed,
         steps: options.steps,
+        until,
         pages: options.pages,
         sweep: options.sweep.unwrap_or(if rng.one_in(2) { 1 } else { 8 }),
         operations: asked.and(able),
@@ -188,10 +191,11 @@ fn run_one(
     if tally.sequences == 0 {
         say(&describe(options, &plan));
     }
-    let outcome = Runner::new(plan, &mut *side, tally)?.run();
-    outcome.map_err(|stop| match stop {
+    let mut runner = Runner::new(plan, &mut *side, tally)?;
+    runner.run().map_err(|stop| match stop {
         Stop::Mismatch(report) => {
-            Stop::Mismatch(format!("{report}repeat: {}\n", describe(options, &plan)))
+            let repeat = describe(options, runner.plan());
+            Stop::Mismatch(format!("{report}repeat: {repeat}\n"))
         }
         error => error,
     })

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::io;
+use std::time::Instant;
 
 use super::call::{Answer, Call, FileName, Piece, Side, Step, WORDS, canonical};
 use super::deviations::{self, Met};
@@ -22,8 +23,10 @@ const SHOWN: usize = 60;
 pub struct Plan {
     /// Its seed.
     pub seed: u64,
-    /// How many steps.
+    /// How many steps at most.
     pub steps: u64,
+    /// When the last step is made, however many there were.
+    pub until: Option<Instant>,
     /// Pages of the arena.
     pub pages: u32,
     /// Contents are compared after every so manyth call, on average: what was
@@ -93,7 +96,7 @@ impl<'a> Runner<'a> {
     /// Runs it to its end, or to the first difference.
     pub fn run(&mut self) -> Result<(), Stop> {
         self.tally.sequences += 1;
-        for _ in 0..self.plan.steps {
+        for made in 0..self.plan.steps {
             let regions = canonical(&self.linux.areas()?);
             let step = self.generator.step(&regions);
             self.step(&step)?;
@@ -101,8 +104,17 @@ impl<'a> Runner<'a> {
                 let byte = self.generator.word();
                 self.sweep(byte)?;
             }
+            if self.plan.until.is_some_and(|until| Instant::now() >= until) {
+                self.plan.steps = made + 1;
+                break;
+            }
         }
         self.reveal()
+    }
+
+    /// What was run: with the steps that there was time for.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// One step on both sides.

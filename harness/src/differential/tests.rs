@@ -10,6 +10,7 @@ fn plan(seed: u64) -> Plan {
     Plan {
         seed,
         steps: 400,
+        until: None,
         pages: PAGES,
         sweep: 1 + 7 * (seed % 2),
         operations: Operations::all(),
@@ -48,6 +49,20 @@ fn a_sequence_repeats_with_its_seed() {
         (tally.accesses, format!("{:?}", tally.calls))
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn a_sequence_ends_when_its_time_is_over() {
+    let mut tally = Tally::default();
+    let mut model = Model::new(PAGES, None);
+    let late = Plan {
+        until: Some(Instant::now()),
+        ..plan(7)
+    };
+    let mut runner = Runner::new(late, &mut model, &mut tally).expect("an arena");
+    runner.run().expect("no difference");
+    assert_eq!(runner.plan().steps, 1, "what repeats it");
+    assert!(tally.swept > 0, "the end is compared all the same");
 }
 
 /// The broken model must be found out, and by a difference in this.

@@ -18,6 +18,7 @@ pub(crate) mod sys;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::{EXIT_FAIL, EXIT_PASS, EXIT_SKIP, EXIT_USAGE, Space};
 use runner::Test;
@@ -30,6 +31,9 @@ pub struct Args {
     /// But not those whose name begins with one of these
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     skip: Vec<String>,
+    /// Seconds that a test may run
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
     /// Print the names instead
     #[arg(long)]
     list: bool,
@@ -62,7 +66,8 @@ pub fn run(args: Args) -> ExitCode {
         );
         return ExitCode::from(EXIT_SKIP);
     }
-    match runner::run(&tests, args.module_dir, &mut io::stdout().lock()) {
+    let limit = Duration::from_secs(args.timeout);
+    match runner::run(&tests, args.module_dir, limit, &mut io::stdout().lock()) {
         Ok(totals) if totals.failed == 0 => ExitCode::from(EXIT_PASS),
         Ok(_) => ExitCode::from(EXIT_FAIL),
         Err(error) => {

@@ -14,8 +14,6 @@ use super::state::Live;
 use super::sys::kmodule;
 use super::sys::process::{self, Child};
 
-/// How long a test may run.
-const LIMIT: Duration = Duration::from_secs(30);
 /// A test that takes longer than this says so.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -68,8 +66,13 @@ pub(crate) struct Totals {
     pub(crate) skipped: usize,
 }
 
-/// Runs `tests` and prints the report.
-pub(crate) fn run(tests: &[Test], dir: PathBuf, out: &mut impl Write) -> io::Result<Totals> {
+/// Runs `tests`, each for `limit` at most, and prints the report.
+pub(crate) fn run(
+    tests: &[Test],
+    dir: PathBuf,
+    limit: Duration,
+    out: &mut impl Write,
+) -> io::Result<Totals> {
     let _ = MODULE_DIR.set(dir);
     process::become_subreaper();
     writeln!(out, "KTAP version 1\n1..{}", tests.len())?;
@@ -78,7 +81,7 @@ pub(crate) fn run(tests: &[Test], dir: PathBuf, out: &mut impl Write) -> io::Res
     for (index, test) in tests.iter().enumerate() {
         out.flush()?;
         let start = Instant::now();
-        let outcome = run_with_needs(test, &parameters);
+        let outcome = run_with_needs(test, &parameters, limit);
         let took = start.elapsed();
         if took > SLOW {
             writeln!(out, "# {}: took {:.1} s", test.name, took.as_secs_f64())?;
@@ -122,12 +125,12 @@ fn report(out: &mut impl Write, number: usize, name: &str, outcome: &Outcome) ->
     }
 }
 
-fn run_with_needs(test: &Test, parameters: &str) -> Outcome {
+fn run_with_needs(test: &Test, parameters: &str, limit: Duration) -> Outcome {
     // So that a report of the kernel can be told to belong to the test.
     let _ = fs::write("/dev/kmsg", format!("<6>faultline test: {}\n", test.name));
     if matches!(test.needs, Needs::Module) {
         let before = Live::now();
-        let outcome = run_and_reap(test);
+        let outcome = run_and_reap(test, limit);
         // Also after a failure, so that its remains do not fail the next one.
         let clean = leaves_nothing(before);
         return outcome.and(clean);
@@ -152,7 +155,7 @@ fn run_with_needs(test: &Test, parameters: &str) -> Outcome {
     };
     // Of two values of a parameter the kernel takes the last.
     reload(&file, &format!("{parameters}{own}"))?;
-    let outcome = run_and_reap(test);
+    let outcome = run_and_reap(test, limit);
     // Whatever the test did, the next one finds the default module.
     outcome.and(reload(&default, parameters))
 }
@@ -174,8 +177,8 @@ fn leaves_nothing(before: Option<Live>) -> Outcome {
 }
 
 /// Runs a test and sees to it that no process of it is left.
-fn run_and_reap(test: &Test) -> Outcome {
-    let outcome = run_alone(test, LIMIT);
+fn run_and_reap(test: &Test, limit: Duration) -> Outcome {
+    let outcome = run_alone(test, limit);
     if process::reap_orphans(Duration::from_secs(5)) {
         return outcome;
     }

@@ -33,8 +33,15 @@ struct Stage {
     policy: Option<&'static str>,
 }
 
-/// Groups of tests that choose the policies of all their spaces.
-const CHOOSE_POLICIES: &str = "atomic.,interleave.,policy.,region.,retry.";
+/// Groups of tests that choose the policies of all their spaces, and single tests
+/// that do and take long.
+const CHOOSE_POLICIES: &str = "atomic.,interleave.,policy.,region.,retry.,\
+    disk.the_disk_delays_nobody_else,\
+    holds.given_up_by_two_unmaps_at_once,holds.kept_while_regions_join_and_split";
+
+/// Seconds that a test may run on the debug kernel, where the longest takes 20 s
+/// on an idle machine.
+const PATIENCE: &str = "120";
 
 const STAGES: [Stage; 6] = [
     Stage {
@@ -111,8 +118,12 @@ fn skip(suite: &mut Suite<'_>, stage: &str) -> Result<()> {
 
 /// Runs the wanted tests in one boot; none if there are none.
 fn in_guest(suite: &mut Suite<'_>, stage: &Stage) -> Result<Option<Outcome>> {
-    let built = pipeline::build(suite.ctx, Scope::ALL, stage.flavour, &Variant::ALL)?;
-    let (policy, stage) = (stage.policy, stage.name);
+    let Stage {
+        name: stage,
+        flavour,
+        policy,
+    } = *stage;
+    let built = pipeline::build(suite.ctx, Scope::ALL, flavour, &Variant::ALL)?;
     let mut argv = vec!["test"];
     if policy.is_some() {
         argv.extend(["--skip", CHOOSE_POLICIES]);
@@ -125,6 +136,9 @@ fn in_guest(suite: &mut Suite<'_>, stage: &Stage) -> Result<Option<Outcome>> {
     }
     say!("{stage}: {} tests in one boot", names.len());
     argv.insert(0, "faultline");
+    if flavour == Flavour::Debug {
+        argv.extend(["--timeout", PATIENCE]);
+    }
     argv.extend(inner_filter(suite.filter, stage));
     let argv = argv.into_iter().map(OsString::from).collect();
     let outcome = boot(suite.ctx, &built, stage, argv, |spec| {

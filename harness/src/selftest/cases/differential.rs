@@ -14,8 +14,8 @@ pub(super) const TESTS: &[Test] = tests![Needs::Module, "differential":
     large_changes_are_as_in_linux,
 ];
 
-/// As many short sequences as there is time for: one takes some seconds on the
-/// debug kernel.
+/// As many short sequences as there is time for: on the debug kernel a whole one
+/// may take 20 s.
 fn short() -> Options {
     Options {
         steps: 300,
