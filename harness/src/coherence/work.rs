@@ -34,6 +34,8 @@ pub(super) enum Work {
     Ebizzy,
     /// Each thread maps and unmaps 128 MiB, untouched
     Mmap1,
+    /// The same in a space for each thread: what is shared then is not the space's
+    Mmap1Apart,
     /// Each thread takes and gives back the range lock of a page where nothing is mapped
     RangeLock,
     /// Every other thread does as pft, the others change 64 KiB elsewhere
@@ -56,7 +58,7 @@ impl Work {
         match self {
             Work::Pft | Work::PftStriped | Work::BesideChurn => "fault",
             Work::Ebizzy => "chunk",
-            Work::Mmap1 => "map+unmap",
+            Work::Mmap1 | Work::Mmap1Apart => "map+unmap",
             Work::RangeLock => "unmap of nothing",
         }
     }
@@ -66,6 +68,7 @@ impl Work {
         let is_space = matches!(on, On::Space(_));
         match self {
             Work::PftStriped if !is_space => Some("only a space has windows"),
+            Work::Mmap1Apart if !is_space => Some("a process has one address space"),
             Work::RangeLock if !is_space => Some("only a space has a range lock"),
             Work::BesideChurn if threads < 2 => Some("it takes two threads"),
             Work::Ebizzy | Work::BesideChurn | Work::Mmap1 if on == On::Memfd => {
@@ -81,7 +84,9 @@ impl Work {
         let has_ranges = matches!(on, On::Space(Policy::RANGE | Policy::SPF_RANGE));
         match self {
             Work::RangeLock | Work::Mmap1 => !has_ranges,
-            Work::Pft | Work::PftStriped | Work::Ebizzy | Work::BesideChurn => false,
+            Work::Pft | Work::PftStriped | Work::Ebizzy | Work::Mmap1Apart | Work::BesideChurn => {
+                false
+            }
         }
     }
 
@@ -114,6 +119,14 @@ impl Work {
                 together(threads, phase, |number| {
                     let at = u64::from(number) * GIB;
                     (0..pages).try_for_each(|_| arena.unmap(arena.map(at, UNTOUCHED)?))
+                })?;
+            }
+            Work::Mmap1Apart => {
+                let spaces = (0..threads).map(|_| Arena::new(on, GIB, 0));
+                let spaces = spaces.collect::<io::Result<Vec<Arena>>>()?;
+                together(threads, phase, |number| {
+                    let space = &spaces[number as usize];
+                    (0..pages).try_for_each(|_| space.unmap(space.map(0, UNTOUCHED)?))
                 })?;
             }
             Work::RangeLock => {
