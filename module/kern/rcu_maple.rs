@@ -15,8 +15,8 @@
 //!
 //! Nobody sleeps with the lock: all who store meet in it, and who has to be woken costs
 //! the others more than their own work. But a tree says how many nodes a store takes only as
-//! long as nothing else is stored. So who has to wait for that memory *reserves* the tree,
-//! gives the lock back, and stores when the memory is there; others that want to store
+//! long as nothing else is stored. So who has to wait for that memory *reserves* the tree
+//! (`portable/reserve.rs`) and stores when the memory is there; others that want to store
 //! sleep until then on a mutex. Most memory is got before, without any of this
 //! ([`RcuMaple::get_memory`]).
 
@@ -53,6 +53,7 @@ use super::{
     mutex::{Guard, Mutex},
     rcu_arc::RcuArc,
 };
+use crate::portable::reserve::{Lock, Reserved, Turn};
 
 /// An object found in the tree, and the interval of indices it stands in.
 #[derive(Clone, Copy)]
@@ -107,9 +108,8 @@ pub(crate) enum StoreError {
 /// # Invariants
 ///
 /// - `tree` is an initialised tree in RCU mode, which is only written with `lock`
-///   held, by who has found it not reserved, or has reserved it. An entry came from
-///   [`RcuArc::into_raw`] and owns the reference, one for each interval.
-/// - It is reserved only by who holds `waiting`, until it gives that back.
+///   held, by whose [`Turn`] it is. An entry came from [`RcuArc::into_raw`] and owns the
+///   reference, one for each interval.
 /// - `len` is the number of intervals, those that count as one as one, and `twins`
 ///   that of all beyond. They, and `seq`, are only written as the tree is.
 ///
@@ -132,8 +132,23 @@ pub(crate) struct RcuMaple<T: Value> {
     _owns: PhantomData<RcuArc<T>>,
 }
 
-/// Whether somebody waits for memory, and nobody else may store.
-struct Reserved(bool);
+type SpinGuard<'a> = kernel::sync::lock::Guard<'a, Reserved, SpinLockBackend>;
+
+impl Lock for SpinLock<Reserved> {
+    type Guard<'a> = SpinGuard<'a>;
+
+    fn lock(&self) -> SpinGuard<'_> {
+        SpinLock::lock(self)
+    }
+}
+
+impl Lock for Mutex<()> {
+    type Guard<'a> = Guard<'a, ()>;
+
+    fn lock(&self) -> Guard<'_, ()> {
+        Mutex::lock(self)
+    }
+}
 
 // SAFETY: It owns references that may be sent.
 unsafe impl<T: Value> Send for RcuMaple<T> {}
@@ -144,7 +159,7 @@ impl<T: Value> RcuMaple<T> {
     /// An empty tree, whose lock is known to lockdep as `name` with class `key`.
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
-            lock <- SpinLock::new(Reserved(false), name, key),
+            lock <- SpinLock::new(Reserved::new(), name, key),
             waiting <- Mutex::new((), c_str!("RcuMaple::waiting"), static_lock_class!()),
             // INVARIANT: Initialised here, without entries.
             // SAFETY: `tree` is valid for writing.
@@ -190,25 +205,12 @@ impl<T: Value> RcuMaple<T> {
     /// a store that may wait.
     pub(crate) fn lock(&self, memory: Memory) -> Locked<'_, T> {
         might_sleep();
-        let may_wait = memory != Memory::NoWait;
-        let mut waiting = may_wait.then(|| self.waiting.lock());
-        let held = loop {
-            let held = self.lock.lock();
-            // Not while this holds `waiting`, which is seldom.
-            if !held.0 || hook::ignores_reserved() {
-                break held;
-            }
-            drop(held);
-            // Kept: nobody else is to reserve it before we have had our turn.
-            waiting = Some(self.waiting.lock());
-        };
-        // INVARIANT: It is the lock of this tree, which is not reserved.
+        // INVARIANT: In its turn nobody else stores.
         Locked {
             tree: self,
             view: View::of_locked(self),
             memory,
-            held: Some(held),
-            _waiting: waiting,
+            turn: Turn::begin(&self.lock, &self.waiting, memory != Memory::NoWait),
         }
     }
 
@@ -265,8 +267,6 @@ impl<T: Value> LockedToLook<'_, T> {
     }
 }
 
-type SpinGuard<'a> = kernel::sync::lock::Guard<'a, Reserved, SpinLockBackend>;
-
 impl<'a, T: Value> Deref for LockedToLook<'a, T> {
     type Target = View<'a, T>;
 
@@ -279,16 +279,13 @@ impl<'a, T: Value> Deref for LockedToLook<'a, T> {
 ///
 /// # Invariants
 ///
-/// - Outside of `with_the_tree_reserved` this task holds the lock of `tree`, and has found
-///   it not reserved; in that it has reserved it. `view` is of that tree.
-/// - It holds `waiting` if `memory` may be waited for.
+/// `turn` is one with the locks of `tree`, which `view` is of; it may wait if `memory` may be
+/// waited for.
 pub(crate) struct Locked<'a, T: Value> {
     tree: &'a RcuMaple<T>,
     view: View<'a, T>,
     memory: Memory,
-    // Dropped in this order.
-    held: Option<SpinGuard<'a>>,
-    _waiting: Option<Guard<'a, ()>>,
+    turn: Turn<'a, SpinLock<Reserved>, Mutex<()>>,
 }
 
 impl<'a, T: Value> Deref for Locked<'a, T> {
@@ -380,7 +377,7 @@ impl<T: Value> Locked<'_, T> {
             if memory == Memory::NoWait {
                 return Err(StoreError::NoMemory);
             }
-            self.with_the_tree_reserved(|| {
+            self.turn.reserve(|| {
                 hook::wait_for_memory();
                 loop {
                     match preallocate(memory) {
@@ -411,20 +408,6 @@ impl<T: Value> Locked<'_, T> {
         unsafe { bindings::faultline_maple_end_store(seq) };
         core::mem::forget(new);
         Ok(())
-    }
-
-    /// Calls `wait`, which may sleep, without the lock; what is in the tree stays as it is.
-    /// `waiting` is held.
-    #[cold]
-    fn with_the_tree_reserved<R>(&mut self, wait: impl FnOnce() -> R) -> R {
-        if let Some(held) = &mut self.held {
-            held.0 = true;
-        }
-        self.held = None;
-        let waited = wait();
-        // INVARIANT: It is reserved until the lock is held.
-        self.held.insert(self.tree.lock.lock()).0 = false;
-        waited
     }
 }
 

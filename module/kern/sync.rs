@@ -15,9 +15,18 @@ pub(crate) use core::cell::Cell;
 pub(crate) use kernel::sync::atomic::{Acquire, Full, Relaxed, Release};
 
 /// Whether this bug is wanted: none is.
+#[cfg(not(faultline_busted))]
 #[inline(always)]
 pub(crate) const fn is_busted(_: Bug) -> bool {
     false
+}
+
+/// Whether this bug is wanted: `driver/mistake.rs` has the mistakes of the module, and this
+/// one is of the algorithms.
+#[cfg(faultline_busted)]
+#[inline(always)]
+pub(crate) fn is_busted(bug: Bug) -> bool {
+    bug == Bug::IgnoreReserved && super::param::busted() == c"ignore_reserved"
 }
 
 /// An integer.

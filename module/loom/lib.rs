@@ -17,5 +17,7 @@ pub mod interval;
 pub mod lock_set;
 #[path = "../portable/range_lock/mod.rs"]
 pub mod range_lock;
+#[path = "../portable/reserve.rs"]
+pub mod reserve;
 #[path = "../seam/loom.rs"]
 pub mod sync;

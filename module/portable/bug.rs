@@ -111,6 +111,12 @@ pub enum Bug {
     KeepStocks,
     /// A lowered limit leaves stocks as they are.
     RecallNothing,
+    /// What somebody else has reserved is changed.
+    IgnoreReserved,
+    /// Who waits has not said that nobody may change anything.
+    ReserveNothing,
+    /// Who may have to wait does not queue for it.
+    NoQueue,
 }
 
 impl Bug {
@@ -121,6 +127,9 @@ impl Bug {
         Self::KeepStocks,
         Self::RecallNothing,
     ];
+
+    /// Those of what can be reserved.
+    pub const OF_RESERVE: [Self; 3] = [Self::IgnoreReserved, Self::ReserveNothing, Self::NoQueue];
 
     /// Those of the range lock.
     pub const OF_RANGE_LOCK: [Self; 14] = [

@@ -18,5 +18,6 @@ pub mod lock_set;
 pub mod plan;
 pub mod protection;
 pub mod range_lock;
+pub mod reserve;
 #[path = "../seam/std.rs"]
 pub mod sync;

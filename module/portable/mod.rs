@@ -11,4 +11,5 @@ pub mod lock_set;
 pub mod plan;
 pub mod protection;
 pub mod range_lock;
+pub mod reserve;
 pub(crate) use crate::kern::sync;
