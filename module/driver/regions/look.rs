@@ -21,7 +21,7 @@ use crate::{
 
 impl Regions {
     /// How many regions more there are when those in `range` are removed: one if
-    /// it lies inside of one, else none or less. May sleep.
+    /// it lies inside of one, else none or less.
     pub(crate) fn more_without(&self, range: Interval) -> isize {
         let mut more = 0;
         let mut rest = Some(range);
@@ -46,7 +46,7 @@ impl Regions {
 
     /// What `show` makes of the first region that overlaps `range`. With the tree
     /// locked, so that the region still holds what it does of its file, and `show` may
-    /// take references. May sleep.
+    /// take references. Does not sleep, nor may `show`.
     pub(crate) fn find<R>(
         &self,
         range: Interval,
@@ -61,7 +61,7 @@ impl Regions {
     /// that is to be had (see [`RcuMaple::look`]): `show` may be called several times. It
     /// does not sleep, and takes no reference: a neighbour that joins a region puts
     /// another in its place also where others have locked the pages, and what the old
-    /// one held may be given up then. May sleep.
+    /// one held may be given up then.
     fn look<R>(&self, range: Interval, show: impl Fn(Interval, &Region) -> R) -> Option<R> {
         let (first, last) = indices(range);
         self.tree.look(|tree| {
@@ -85,7 +85,7 @@ impl Regions {
         })
     }
 
-    /// Where in memory the first region of `range` is, and its interval. May sleep.
+    /// Where in memory the first region of `range` is, and its interval.
     pub(crate) fn extent_from(&self, range: Interval) -> Option<(Interval, Extent)> {
         let (first, last) = indices(range);
         self.tree.look(|tree| {
@@ -94,12 +94,12 @@ impl Regions {
         })
     }
 
-    /// Whether no region overlaps `range`. May sleep.
+    /// Whether no region overlaps `range`.
     pub(crate) fn is_free(&self, range: Interval) -> bool {
         self.look(range, |_, _| ()).is_none()
     }
 
-    /// The parts of all regions in `range`, which the caller has locked. May sleep.
+    /// The parts of all regions in `range`, which the caller has locked.
     pub(crate) fn pieces(&self, range: Interval) -> impl Iterator<Item = Piece<Attributes>> + '_ {
         let mut rest = Some(range);
         core::iter::from_fn(move || {
@@ -116,7 +116,7 @@ impl Regions {
     }
 
     /// What `show` makes of all regions in `range`, part by part, until `next` fails.
-    /// `show` is called as by [`RcuMaple::look`]. May sleep.
+    /// `show` is called as by [`RcuMaple::look`].
     pub(crate) fn walk<R>(
         &self,
         range: Interval,
@@ -137,7 +137,7 @@ impl Regions {
     }
 
     /// The first two regions that overlap `range`, as they were at one moment, and as
-    /// `find_whole` shows them. May sleep.
+    /// `find_whole` shows them.
     pub(crate) fn first_two(&self, range: Interval) -> [Option<Interval>; 2] {
         self.tree.look(|tree| {
             let from = |range: Interval| {
@@ -150,7 +150,7 @@ impl Regions {
         })
     }
 
-    /// The lowest free interval of so many pages in `range`, a moment ago. May sleep.
+    /// The lowest free interval of so many pages in `range`, a moment ago.
     pub(crate) fn find_gap(&self, pages: u64, range: Interval) -> Option<Interval> {
         let (min, max) = (range.start() as usize, range.last() as usize);
         let first = self
