@@ -71,8 +71,7 @@ impl Regions {
     }
 
     /// As `look`, but the interval is that which the region will have when none is
-    /// pending. (Not to be used for what it has in common: it may be pending itself.) May
-    /// sleep.
+    /// pending. (Not to be used for what it has in common: it may be pending itself.)
     pub(crate) fn find_whole<R>(
         &self,
         range: Interval,
