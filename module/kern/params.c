@@ -45,7 +45,7 @@ const char *faultline_param_policy(void)
 #ifdef faultline_busted
 static char *busted = "";
 module_param(busted, charp, 0444);
-MODULE_PARM_DESC(busted, "Test only: which mistake to make, see driver/mistake.rs");
+MODULE_PARM_DESC(busted, "Test only: which mistake to make, see driver/mistake.rs and kern/sync.rs");
 
 const char *faultline_param_busted(void)
 {

@@ -205,12 +205,13 @@ impl<T: Value> RcuMaple<T> {
     /// a store that may wait.
     pub(crate) fn lock(&self, memory: Memory) -> Locked<'_, T> {
         might_sleep();
-        // INVARIANT: In its turn nobody else stores.
+        let turn = Turn::begin(&self.lock, &self.waiting, memory != Memory::NoWait);
+        // INVARIANT: They are the locks of this tree.
         Locked {
             tree: self,
             view: View::of_locked(self),
             memory,
-            turn: Turn::begin(&self.lock, &self.waiting, memory != Memory::NoWait),
+            turn,
         }
     }
 

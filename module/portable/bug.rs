@@ -117,6 +117,10 @@ pub enum Bug {
     ReserveNothing,
     /// Who may have to wait does not queue for it.
     NoQueue,
+    /// Who has queued because something was reserved does not stay in the line.
+    LetQueueGo,
+    /// Who waits keeps the lock.
+    KeepLock,
 }
 
 impl Bug {
@@ -129,7 +133,13 @@ impl Bug {
     ];
 
     /// Those of what can be reserved.
-    pub const OF_RESERVE: [Self; 3] = [Self::IgnoreReserved, Self::ReserveNothing, Self::NoQueue];
+    pub const OF_RESERVE: [Self; 5] = [
+        Self::IgnoreReserved,
+        Self::ReserveNothing,
+        Self::NoQueue,
+        Self::LetQueueGo,
+        Self::KeepLock,
+    ];
 
     /// Those of the range lock.
     pub const OF_RANGE_LOCK: [Self; 14] = [

@@ -9,14 +9,16 @@
 //!
 //! # Why nobody else changes it
 //!
-//! A [`Turn`] begins when its task holds the lock and finds it not reserved. From there on
-//! the task holds the lock, or has reserved. Who reserves holds the second lock since before
-//! its turn, so there is one at a time, and nobody else takes back what it has said. Any other
-//! task that gets the lock meanwhile finds it reserved, and begins no turn.
+//! A [`Turn`] begins when its task holds the spin lock and finds nothing reserved; only in a
+//! turn, and under that lock, is that said or taken back. So while a task holds the lock in
+//! its turn, or has reserved, no other turn begins.
 //!
-//! Who finds that sleeps for the second lock without the first, and keeps it until its
-//! own turn is over: it waits for one that has reserved, not for a row of them. The second lock
-//! is always taken before the first, so the two are no deadlock.
+//! # Why nobody waits for ever
+//!
+//! Who reserves has had the second lock since before its turn, and has it to its end. So who
+//! finds something reserved sleeps for that lock until the turn is over; and once it has it, nothing
+//! is reserved until its own turn is over, too: it sleeps once at most. (Those that are in
+//! the line before it may reserve first.) Nobody waits for the second lock with the first.
 
 use core::ops::DerefMut;
 
@@ -53,9 +55,9 @@ impl Default for Reserved {
 ///
 /// # Invariants
 ///
-/// - Outside of [`reserve`](Self::reserve) `held` is there, and was not reserved when it was
-///   taken; in that, this turn has reserved it.
-/// - It has `queued` if it was asked whether it may have to wait.
+/// - Outside of [`reserve`](Self::reserve) `held` is there, and says that nothing is reserved;
+///   in that, this turn has reserved.
+/// - `queued` is there if it was told that it may have to wait.
 #[must_use = "the turn is over immediately when this is unused"]
 pub struct Turn<'a, S: Lock + 'a, Q: Lock + 'a> {
     spin: &'a S,
@@ -75,13 +77,14 @@ where
         let mut queued = queues.then(|| queue.lock());
         let held = loop {
             let held = spin.lock();
-            // Not while this is queued, as who reserves is.
             if !held.0 || is_busted(Bug::IgnoreReserved) {
                 break held;
             }
             drop(held);
+            debug_assert!(queued.is_none(), "reserved by one that has not queued");
             // Kept: nobody else is to reserve before we have had our turn.
-            queued = Some(queue.lock());
+            let found = queue.lock();
+            queued = (!is_busted(Bug::LetQueueGo)).then_some(found);
         };
         // INVARIANT: Just taken, and not reserved.
         Self {
@@ -99,10 +102,12 @@ where
         if let Some(held) = &mut self.held {
             held.0 = !is_busted(Bug::ReserveNothing);
         }
-        self.held = None;
+        if !is_busted(Bug::KeepLock) {
+            self.held = None;
+        }
         let waited = wait();
         // INVARIANT: It is reserved until the lock is held.
-        self.held.insert(self.spin.lock()).0 = false;
+        self.held.get_or_insert_with(|| self.spin.lock()).0 = false;
         waited
     }
 }

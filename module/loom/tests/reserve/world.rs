@@ -3,7 +3,7 @@
 //! What the models share: a tree that counts what is stored.
 
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{Cell as Plain, RefCell, RefMut},
     ops::{Deref, DerefMut},
     rc::Rc,
     sync::{
@@ -18,13 +18,11 @@ use faultline_portable_loom::{
 };
 use loom::{
     model::Builder,
+    sync::Notify,
     thread::{self, JoinHandle},
 };
 
 use super::lock;
-
-/// How often a thread is stopped where it could go on, at most.
-const PREEMPTIONS: usize = 3;
 
 #[derive(Default)]
 struct Spin {
@@ -64,23 +62,32 @@ impl Lock for Spin {
     }
 }
 
-/// The second lock, for which a task sleeps.
-#[derive(Default)]
-struct Queue(lock::Lock);
+/// The second lock, for one turn, which counts how often it sleeps for it.
+struct Queue<'a> {
+    lock: &'a lock::Lock,
+    slept: Plain<u32>,
+}
 
-impl Lock for Queue {
-    type Guard<'a> = lock::Held<'a>;
+impl Lock for Queue<'_> {
+    type Guard<'a>
+        = lock::Held<'a>
+    where
+        Self: 'a;
 
     fn lock(&self) -> lock::Held<'_> {
-        self.0.hold()
+        self.slept.set(self.slept.get() + 1);
+        assert!(self.slept.get() <= 1, "slept twice");
+        self.lock.hold()
     }
 }
 
 /// What a store changes is its count of stores.
 pub(crate) struct Tree {
     spin: Spin,
-    queue: Queue,
+    queue: lock::Lock,
     stores: Cell<u32>,
+    /// Somebody has looked.
+    pub(crate) looked: Notify,
 }
 
 /// To the compiler, loom's threads are one.
@@ -91,9 +98,17 @@ impl Tree {
     pub(crate) fn shared() -> Shared {
         Shared(Rc::new(Tree {
             spin: Spin::default(),
-            queue: Queue::default(),
+            queue: lock::Lock::default(),
             stores: Cell::new(0),
+            looked: Notify::new(),
         }))
+    }
+
+    fn queue(&self) -> Queue<'_> {
+        Queue {
+            lock: &self.queue,
+            slept: Plain::new(0),
+        }
     }
 
     /// Looks, under the lock.
@@ -102,23 +117,33 @@ impl Tree {
         self.stores.get()
     }
 
+    fn store_at_once(&self, may_wait: bool) {
+        let queue = self.queue();
+        let _turn = Turn::begin(&self.spin, &queue, may_wait);
+        self.stores.set(self.stores.get() + 1);
+    }
+
     /// Stores, and has all it takes.
     pub(crate) fn store(&self) {
-        let _turn = Turn::begin(&self.spin, &self.queue, false);
-        self.stores.set(self.stores.get() + 1);
+        self.store_at_once(false);
     }
 
     /// The same by one that was ready to wait.
     pub(crate) fn store_that_could_wait(&self) {
-        let _turn = Turn::begin(&self.spin, &self.queue, true);
-        self.stores.set(self.stores.get() + 1);
+        self.store_at_once(true);
     }
 
     /// Stores when it has waited for something.
     pub(crate) fn store_that_waits(&self) {
-        let mut turn = Turn::begin(&self.spin, &self.queue, true);
+        self.store_that_waits_for(thread::yield_now);
+    }
+
+    /// Stores when it has waited for this.
+    pub(crate) fn store_that_waits_for(&self, wait: impl FnOnce()) {
+        let queue = self.queue();
+        let mut turn = Turn::begin(&self.spin, &queue, true);
         let seen = self.stores.get();
-        turn.reserve(thread::yield_now);
+        turn.reserve(wait);
         assert_eq!(self.stores.get(), seen, "another has stored meanwhile");
         self.stores.set(seen + 1);
     }
@@ -140,10 +165,9 @@ impl Shared {
     }
 }
 
-/// Explores what `body` and the threads that it joins do.
+/// Explores all that `body` and the threads that it joins can do.
 pub(crate) fn explore(body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
+    let builder = Builder::new();
     let executions = Arc::new(AtomicU32::new(0));
     let counter = executions.clone();
     builder.check(move || {
