@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What every command shares: options, the clone, the cache and its lock.
 
-use std::cell::Cell;
 use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -71,7 +71,7 @@ pub(crate) struct Ctx {
     pub(crate) repo: PathBuf,
     /// Where downloads and builds are kept; absolute, and it exists.
     pub(crate) cache: PathBuf,
-    built: Cell<bool>,
+    built: AtomicBool,
 }
 
 impl Ctx {
@@ -88,18 +88,19 @@ impl Ctx {
             global,
             repo: repo_dir()?,
             cache,
-            built: Cell::new(false),
+            built: AtomicBool::new(false),
         })
     }
 
     /// Notes that something had to be built.
     pub(crate) fn note_work(&self) {
-        self.built.set(true);
+        // Relaxed, here and below: it says nothing of anything else.
+        self.built.store(true, Ordering::Relaxed);
     }
 
     /// Whether all that was asked for was there already.
     pub(crate) fn idle(&self) -> bool {
-        !self.built.get()
+        !self.built.load(Ordering::Relaxed)
     }
 
     /// A path below the cache.

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::ctx::Ctx;
 use crate::exit::Coded;
 use crate::suite::host::{self, Tier};
-use crate::suite::{Suite, busted, coherence, e2e, guest, torture};
+use crate::suite::{Suite, busted, coherence, e2e, guest, stages, torture};
 
 /// Run every test, in userspace and in the VM
 #[derive(Args, Debug)]
@@ -32,7 +32,7 @@ impl TestArgs {
             false => Tier::Short,
         };
         host::run(&mut suite, tier)?;
-        guest::run(&mut suite)?;
+        stages::run(&mut suite)?;
         guest::stress(&mut suite)?;
         busted::run(&mut suite)?;
         coherence::run(&mut suite)?;

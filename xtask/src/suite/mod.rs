@@ -7,6 +7,8 @@ pub(crate) mod coherence;
 pub(crate) mod e2e;
 pub(crate) mod guest;
 pub(crate) mod host;
+mod lanes;
+pub(crate) mod stages;
 pub(crate) mod torture;
 
 use std::time::{Duration, Instant};

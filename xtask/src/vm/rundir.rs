@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -106,6 +107,8 @@ impl RunDir {
 }
 
 fn prune(parent: &Path) -> Result<()> {
+    static PRUNING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = PRUNING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut dirs: Vec<PathBuf> = fs::read_dir(parent)?
         .filter_map(|e| Some(e.ok()?.path()))
         .collect();
