@@ -22,7 +22,7 @@ const TAIL_LINES: usize = 20;
 /// Steps shorter than this leave no line behind.
 const WORTH_A_LINE: Duration = Duration::from_secs(2);
 /// How often a step without a terminal says that it is still alive.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Prints one line of xtask's own on stderr; stdout belongs to the guest.
 #[macro_export]

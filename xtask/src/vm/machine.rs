@@ -20,7 +20,7 @@ use super::{Spec, Task, files, initramfs};
 use crate::ctx::Ctx;
 use crate::exit::{self, Coded};
 use crate::host::{busybox, which};
-use crate::step::{die_with_parent, seconds, show};
+use crate::step::{HEARTBEAT, die_with_parent, seconds, show, tail};
 use crate::{fsx, say, signal};
 
 /// How often the guest's files are looked at.
@@ -101,6 +101,8 @@ struct Watch<'a> {
     exit_at: Option<Instant>,
     complaints: Vec<Complaint>,
     doomed: Option<Instant>,
+    /// When the user has last heard of it.
+    told: Instant,
 }
 
 impl<'a> Watch<'a> {
@@ -132,6 +134,7 @@ impl<'a> Watch<'a> {
             exit_at: None,
             complaints: Vec::new(),
             doomed: None,
+            told: start,
             dir,
         })
     }
@@ -150,6 +153,7 @@ impl<'a> Watch<'a> {
                     }
                 }
             }
+            self.tell();
             std::thread::sleep(POLL);
         };
         let took = self.start.elapsed();
@@ -162,6 +166,21 @@ impl<'a> Watch<'a> {
             took,
             dir: self.dir,
         })
+    }
+
+    /// Whether it has a command whose output nobody sees as it comes.
+    fn is_unseen(&self) -> bool {
+        matches!(self.spec.task, Task::Run { echo: false, .. })
+    }
+
+    /// Says now and then how far such a command is.
+    fn tell(&mut self) {
+        if self.is_unseen() && self.told.elapsed() >= HEARTBEAT {
+            let (title, so_far) = (&self.spec.title, seconds(self.start.elapsed()));
+            let last = tail(&self.dir.output(), 1);
+            say!("{title}: {so_far} so far ({})", last.trim());
+            self.told = Instant::now();
+        }
     }
 
     /// The deadline that has passed, if one has.
@@ -226,11 +245,11 @@ impl<'a> Watch<'a> {
                 } else {
                     "ready"
                 };
-                say!(
-                    "booted in {}, {what} after {}",
-                    seconds(booted),
-                    seconds(at)
-                );
+                let (booted, at) = (seconds(booted), seconds(at));
+                match self.is_unseen() {
+                    true => say!("{}: booted in {booted}, {what} after {at}", self.spec.title),
+                    false => say!("booted in {booted}, {what} after {at}"),
+                }
             }
             _ => {}
         }
