@@ -196,15 +196,21 @@ fn could_match(filter: &str, stage: &str) -> bool {
     filter.is_empty() || !elsewhere || stage.contains(filter) || filter.starts_with(stage)
 }
 
-/// The part of a filter that speaks of the harness's own names.
+/// The part of a filter that speaks of the harness's own names: what is behind as much
+/// of it as is the end of the stage's name. It may let more through.
 fn inner_filter<'f>(filter: &'f str, stage: &str) -> Option<&'f str> {
     let prefix = format!("{stage}.");
-    match filter.strip_prefix(prefix.as_str()) {
-        Some("" | "quiet") => None,
-        Some(rest) => Some(rest),
-        None if prefix.contains(filter) || filter == "quiet" => None,
-        None => Some(filter),
+    if prefix.contains(filter) {
+        return None;
     }
+    let common = (0..=filter.len())
+        .rev()
+        .filter(|&n| filter.is_char_boundary(n));
+    let common = common.map(|n| filter.split_at(n));
+    let (_, rest) = common
+        .into_iter()
+        .find(|(start, _)| prefix.ends_with(start))?;
+    (rest != "quiet").then_some(rest)
 }
 
 /// Everything about a boot except what the command itself found.
@@ -245,6 +251,9 @@ mod tests {
             Some("gup.read")
         );
         assert_eq!(inner_filter("gup", "vm.base"), Some("gup"));
+        assert_eq!(inner_filter(".gup", "vm.base"), Some("gup"));
+        assert_eq!(inner_filter("se.gup.r", "vm.base"), Some("gup.r"));
+        assert_eq!(inner_filter("quiet", "vm.base"), None);
         assert_eq!(inner_filter("vm.base.quiet", "vm.base"), None);
     }
 }
