@@ -46,7 +46,8 @@ pub(crate) fn quote(word: &OsStr) -> String {
     }
 }
 
-/// Makes the kernel kill the child when xtask itself is killed.
+/// Makes the kernel kill the child when xtask itself is killed, or the thread ends that
+/// has started it.
 pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
     // SAFETY: `prctl` is async-signal-safe and touches nothing of the parent.
     unsafe {

@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub sequences: u64,
 
-    /// Steps of a sequence
+    /// Steps of a sequence, at most
     #[arg(long, default_value_t = 1000, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
 
@@ -142,8 +142,8 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Runs the sequences from this seed on. The command that repeats the first one
-/// is given to `say`.
+/// Runs the sequences from this seed on. The command that repeats the first one, if it is
+/// not cut short, is given to `say`.
 pub fn run_all(options: &Options, first: u64, say: &dyn Fn(&str)) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let until = options

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     skip: Vec<String>,
     /// Seconds that a test may run
-    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Print the names instead
     #[arg(long)]

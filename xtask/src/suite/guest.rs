@@ -29,11 +29,17 @@ pub(super) fn boot(
     argv: Vec<OsString>,
     adjust: impl FnOnce(&mut Spec),
 ) -> Result<Outcome> {
-    let mut spec = built.spec(title, Task::Run { argv, echo: false });
-    spec.leak_check = spec.kernel.checked;
+    let mut spec = boot_spec(built, title, argv);
     adjust(&mut spec);
     let accel = accel::choose(ctx, &spec.kernel)?;
     machine::boot(ctx, &spec, accel)
+}
+
+/// A boot that runs a command.
+pub(super) fn boot_spec(built: &Built, title: &str, argv: Vec<OsString>) -> Spec {
+    let mut spec = built.spec(title, Task::Run { argv, echo: false });
+    spec.leak_check = spec.kernel.checked;
+    spec
 }
 
 /// A run of stress on the kernel with all checkers on.

@@ -8,39 +8,42 @@ use anyhow::Result;
 
 use crate::signal;
 
-/// Does each of `jobs` in another thread, two at a time if there are two processors, and
-/// hands what came out to `done`, in this thread, as they end. An error of `done` ends it
-/// behind the jobs that have begun; a signal ends these, too.
+/// How many jobs are done at a time.
+pub(super) fn lanes() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(2)
+}
+
+/// Does `jobs` in other threads, [`lanes`] at a time, and hands what comes out to `done`, in
+/// this thread, as they end. An error of `done` ends it behind the jobs that have begun; a
+/// signal ends these, too.
 pub(super) fn in_lanes<J: Send, R: Send>(
     jobs: Vec<J>,
-    work: impl Fn(&J) -> R + Sync,
-    mut done: impl FnMut(J, R) -> Result<()>,
+    work: impl Fn(J) -> R + Sync,
+    done: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
-    let lanes = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(2);
     let jobs = Mutex::new(jobs.into_iter());
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
     thread::scope(|scope| {
         let (results, ended) = mpsc::channel();
-        for _ in 0..lanes {
+        for _ in 0..lanes() {
             let results = results.clone();
             let (next, work) = (&next, &work);
             scope.spawn(move || {
                 while let Some(job) = next() {
-                    let result = work(&job);
                     // Nobody listens any more if something has gone wrong there.
-                    if results.send((job, result)).is_err() || signal::check().is_err() {
+                    if results.send(work(job)).is_err() || signal::check().is_err() {
                         break;
                     }
                 }
             });
         }
         drop(results);
-        ended
-            .into_iter()
-            .try_for_each(|(job, result)| done(job, result))
-    })
+        ended.into_iter().try_for_each(done)
+    })?;
+    // It may have left jobs undone.
+    signal::check()
 }
 
 #[cfg(test)]
@@ -50,25 +53,30 @@ mod tests {
     #[test]
     fn each_job_is_done_once() {
         let mut seen = Vec::new();
-        let work = |job: &u32| job * job;
-        in_lanes((0..20).collect(), work, |job, result| {
-            assert_eq!(result, job * job);
-            seen.push(job);
-            Ok(())
-        })
+        in_lanes(
+            (0..20).collect(),
+            |job: u32| job * 10,
+            |result| {
+                seen.push(result);
+                Ok(())
+            },
+        )
         .unwrap();
         seen.sort_unstable();
-        assert_eq!(seen, Vec::from_iter(0..20));
+        assert_eq!(seen, Vec::from_iter((0..20).map(|job| job * 10)));
     }
 
     #[test]
     fn an_error_ends_it() {
         let mut seen = 0;
-        let work = |_: &u32| ();
-        let ended = in_lanes((0..1000).collect(), work, |_, ()| {
-            seen += 1;
-            anyhow::bail!("no")
-        });
+        let ended = in_lanes(
+            (0..1000).collect(),
+            |_: u32| (),
+            |()| {
+                seen += 1;
+                anyhow::bail!("no")
+            },
+        );
         assert!(ended.is_err());
         assert_eq!(seen, 1);
     }

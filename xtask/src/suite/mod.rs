@@ -76,9 +76,12 @@ impl<'a> Suite<'a> {
 
     /// Takes in a result that was had in some other way.
     pub(crate) fn record(&mut self, name: &str, status: Status, took: Option<Duration>) {
-        if !self.wants(name) {
-            return;
+        if self.wants(name) {
+            self.put(name, status, took);
         }
+    }
+
+    fn put(&mut self, name: &str, status: Status, took: Option<Duration>) {
         let time = took
             .map(|t| format!(" ({})", seconds(t)))
             .unwrap_or_default();
@@ -92,6 +95,11 @@ impl<'a> Suite<'a> {
             status,
             took,
         });
+    }
+
+    /// Takes in a failure of tests that are not known one by one, whatever was asked for.
+    pub(crate) fn must_fail(&mut self, name: &str, status: Status) {
+        self.put(name, status, None);
     }
 
     /// Prints the summary, its last line the counts; the process's status.

@@ -8,15 +8,16 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Suite;
-use super::guest::boot;
-use super::lanes::in_lanes;
+use super::guest::boot_spec;
+use super::lanes::{in_lanes, lanes};
 use crate::host::needs::Scope;
 use crate::kernel::Flavour;
 use crate::ktap::{self, Status};
 use crate::module::Variant;
-use crate::pipeline::{self, Built};
+use crate::pipeline;
 use crate::step::output;
 use crate::vm::accel;
+use crate::vm::machine::Ready;
 use crate::vm::outcome::Outcome;
 use crate::{fsx, say, signal};
 
@@ -46,9 +47,9 @@ const CHOOSE_POLICIES: &str = "atomic.,interleave.,policy.,region.,retry.,\
     disk.the_disk_delays_nobody_else,\
     holds.given_up_by_two_unmaps_at_once,holds.kept_while_regions_join_and_split";
 
-/// Seconds that a test may run on the debug kernel, where the longest takes 20 s
-/// on an idle machine.
-const PATIENCE: &str = "120";
+/// Seconds that a test may run. The longest takes 25 on the debug kernel, with another
+/// boot beside it.
+const PATIENCE: &str = "100";
 
 /// Those that take longest first.
 const STAGES: [Stage; 6] = [
@@ -84,29 +85,21 @@ const STAGES: [Stage; 6] = [
     },
 ];
 
-/// The harness's tests, on both kernels.
+/// The harness's tests, on both kernels. All is built before anything is booted.
 pub(crate) fn run(suite: &mut Suite<'_>) -> Result<()> {
     let mut boots = Vec::new();
     for stage in &STAGES {
         match prepare(suite, stage) {
-            Ok(boot) => boots.extend(boot),
-            Err(error) => failed(suite, stage, error)?,
+            Ok(planned) => boots.extend(planned),
+            Err(error) => failed(suite, stage, &[], &error)?,
         }
     }
-    let ctx = suite.ctx;
     in_lanes(
         boots,
-        |planned| {
-            let argv = planned.argv.iter().map(OsString::from).collect();
-            let stage = planned.stage;
-            boot(ctx, &planned.built, stage.name, argv, |spec| {
-                spec.params = stage.policy.iter().map(|p| format!("policy={p}")).collect();
-                spec.run_limit = Some(LIMIT);
-            })
-        },
-        |planned, outcome| match outcome.and_then(|outcome| record(suite, &planned, &outcome)) {
-            Ok(()) => Ok(()),
-            Err(error) => failed(suite, planned.stage, error),
+        |planned| (planned.stage, planned.names, planned.ready.boot()),
+        |(stage, names, outcome)| {
+            let recorded = outcome.and_then(|outcome| record(suite, stage, &names, &outcome));
+            recorded.or_else(|error| failed(suite, stage, &names, &error))
         },
     )
 }
@@ -114,10 +107,9 @@ pub(crate) fn run(suite: &mut Suite<'_>) -> Result<()> {
 /// A boot that is due.
 struct Planned {
     stage: &'static Stage,
-    built: Built,
+    ready: Ready,
     /// What it is expected to have results of.
     names: Vec<String>,
-    argv: Vec<String>,
 }
 
 /// Builds what a stage needs; nothing if none of its tests is wanted.
@@ -125,8 +117,7 @@ fn prepare(suite: &mut Suite<'_>, stage: &'static Stage) -> Result<Option<Planne
     if !could_match(suite.filter, stage.name) {
         return Ok(None);
     }
-    let debug = stage.flavour == Flavour::Debug;
-    if suite.ctx.global.kdir.is_some() && debug {
+    if suite.ctx.global.kdir.is_some() && stage.flavour == Flavour::Debug {
         let status = Status::Skip("--kdir gives one kernel only".into());
         suite.record(&stage.full("quiet"), status, None);
         return Ok(None);
@@ -139,48 +130,62 @@ fn prepare(suite: &mut Suite<'_>, stage: &'static Stage) -> Result<Option<Planne
     let listed = output(Command::new(&built.harness).args(&argv).arg("--list"))?;
     let wanted = |name: &&str| suite.wants(&stage.full(name));
     let names: Vec<String> = listed.lines().filter(wanted).map(str::to_owned).collect();
-    if names.is_empty() && !suite.wants(&stage.full("quiet")) {
+    let is_quiet_wanted = suite.wants(&stage.full("quiet"));
+    if names.is_empty() && !is_quiet_wanted {
         return Ok(None);
     }
     say!("{}: {} tests in one boot", stage.name, names.len());
     argv.insert(0, "faultline");
-    if debug {
-        argv.extend(["--timeout", PATIENCE]);
-    }
-    argv.extend(inner_filter(suite.filter, stage.name));
-    let argv = argv.into_iter().map(str::to_owned).collect();
-    // Tried out here, if it has to be: not beside another boot.
-    accel::choose(suite.ctx, &built.kernel)?;
+    argv.extend(["--timeout", PATIENCE]);
+    // That it is quiet is said of all tests.
+    argv.extend(inner_filter(suite.filter, stage.name).filter(|_| !names.is_empty()));
+    let argv = argv.into_iter().map(OsString::from).collect();
+    let mut spec = boot_spec(&built, stage.name, argv);
+    spec.beside = u32::try_from(lanes() - 1)?;
+    spec.params = stage.policy.iter().map(|p| format!("policy={p}")).collect();
+    spec.run_limit = Some(LIMIT);
+    // What is built may be another by the time it boots.
+    let accel = accel::choose(suite.ctx, &spec.kernel)?;
     Ok(Some(Planned {
         stage,
-        built,
+        ready: Ready::new(suite.ctx, spec, accel)?,
         names,
-        argv,
     }))
 }
 
 /// Takes in what a boot has found.
-fn record(suite: &mut Suite<'_>, planned: &Planned, outcome: &Outcome) -> Result<()> {
-    let Planned { stage, names, .. } = planned;
+fn record(suite: &mut Suite<'_>, stage: &Stage, names: &[String], outcome: &Outcome) -> Result<()> {
     let results = ktap::parse(&fsx::read(&outcome.dir.output())?);
     for name in names {
         let found = results.iter().find(|r| r.name == *name);
         let status = found.map_or_else(|| no_result(outcome), |r| r.status.clone());
         suite.record(&stage.full(name), status, None);
     }
-    suite.record(&stage.full("quiet"), quietness(outcome), Some(outcome.took));
+    let quiet = stage.full("quiet");
+    suite.record(&quiet, quietness(outcome), Some(outcome.took));
     Ok(())
 }
 
-/// Takes in why a stage has no results.
-fn failed(suite: &mut Suite<'_>, stage: &Stage, error: anyhow::Error) -> Result<()> {
+/// Takes in why a stage has no results of these tests.
+fn failed(
+    suite: &mut Suite<'_>,
+    stage: &Stage,
+    names: &[String],
+    error: &anyhow::Error,
+) -> Result<()> {
     signal::check()?;
+    let status = Status::Fail(format!("{error:#}"));
     let quiet = stage.full("quiet");
-    // Under a name that nobody asked for it would not be seen.
-    if !suite.wants(&quiet) {
-        return Err(error);
+    let all = names.iter().map(|name| stage.full(name));
+    let wanted: Vec<String> = all.chain([quiet]).filter(|n| suite.wants(n)).collect();
+    if wanted.is_empty() {
+        // Under a name that nobody asked for it would not be seen.
+        suite.must_fail(stage.name, status);
+        return Ok(());
     }
-    suite.record(&quiet, Status::Fail(format!("{error:#}")), None);
+    for name in wanted {
+        suite.record(&name, status.clone(), None);
+    }
     Ok(())
 }
 

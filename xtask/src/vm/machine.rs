@@ -28,51 +28,84 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long a guest that said it was dying may go on talking.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// A VM that can be booted: what it takes along is in its directory.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    spec: Spec,
+    accel: Accel,
+    dir: RunDir,
+    command: Command,
+}
+
+impl Ready {
+    /// Gathers what the VM takes along, as it is now.
+    pub(crate) fn new(ctx: &Ctx, spec: Spec, accel: Accel) -> Result<Self> {
+        let program = which(&ctx.global.qemu).ok_or_else(|| {
+            Coded::unavailable(format!(
+                "QEMU ({}) is not here: see `cargo xtask doctor`",
+                ctx.global.qemu.display()
+            ))
+        })?;
+        if spec.kernel.image.is_none() {
+            return Err(Coded::unavailable(format!(
+                "{} has no kernel image to boot (distribution headers never do): give --kdir a built tree, or leave it out",
+                spec.kernel.dir.display()
+            )));
+        }
+        let dir = RunDir::create(ctx, &spec.title)?;
+        let shell = busybox::find().context("no static busybox: see `cargo xtask doctor`")?;
+        initramfs::write(
+            &dir.initramfs(),
+            &spec,
+            &ctx.repo.join("scripts/init.sh"),
+            &shell,
+        )?;
+        let command = qemu::command(&program, accel, &spec, &dir);
+        fsx::write_atomic(&dir.qemu_command(), format!("{}\n", show(&command)))?;
+        Ok(Self {
+            spec,
+            accel,
+            dir,
+            command,
+        })
+    }
+
+    /// Boots it, and returns when it is gone.
+    pub(crate) fn boot(self) -> Result<Outcome> {
+        let Self {
+            spec,
+            accel,
+            dir,
+            command,
+        } = self;
+        if spec.task != Task::Probe {
+            announce(&spec, accel, &command);
+        }
+        let mut outcome = Watch::start(&spec, dir, command)?.follow()?;
+        if spec.bring {
+            let archive = outcome.dir.archive();
+            outcome.brought = Some(files::unpack(&archive, &outcome.dir.brought())?);
+            fsx::remove(&archive)?;
+        }
+        keep(&spec, accel, &outcome)?;
+        Ok(outcome)
+    }
+}
+
 /// Boots a VM, and returns when it is gone.
 pub(crate) fn boot(ctx: &Ctx, spec: &Spec, accel: Accel) -> Result<Outcome> {
-    let program = which(&ctx.global.qemu).ok_or_else(|| {
-        Coded::unavailable(format!(
-            "QEMU ({}) is not here: see `cargo xtask doctor`",
-            ctx.global.qemu.display()
-        ))
-    })?;
-    if spec.kernel.image.is_none() {
-        return Err(Coded::unavailable(format!(
-            "{} has no kernel image to boot (distribution headers never do): give --kdir a built tree, or leave it out",
-            spec.kernel.dir.display()
-        )));
-    }
-    let dir = RunDir::create(ctx, &spec.title)?;
-    let shell = busybox::find().context("no static busybox: see `cargo xtask doctor`")?;
-    initramfs::write(
-        &dir.initramfs(),
-        spec,
-        &ctx.repo.join("scripts/init.sh"),
-        &shell,
-    )?;
-    let command = qemu::command(&program, accel, spec, &dir);
-    fsx::write_atomic(&dir.qemu_command(), format!("{}\n", show(&command)))?;
-    if spec.task != Task::Probe {
-        announce(spec, accel, &command);
-    }
-    let mut outcome = Watch::start(spec, dir, command)?.follow()?;
-    if spec.bring {
-        let archive = outcome.dir.archive();
-        outcome.brought = Some(files::unpack(&archive, &outcome.dir.brought())?);
-        fsx::remove(&archive)?;
-    }
-    keep(spec, accel, &outcome)?;
-    Ok(outcome)
+    Ready::new(ctx, spec.clone(), accel)?.boot()
 }
 
 fn announce(spec: &Spec, accel: Accel, command: &Command) {
     let limits = qemu::raised_limits(spec);
     if !limits.is_empty() {
-        say!(
-            "{} vCPUs share fewer host cores; limits raised: {}",
-            spec.smp,
-            limits.join(" ")
-        );
+        let (smp, limits) = (spec.smp, limits.join(" "));
+        let whose = match spec.beside {
+            0 => "",
+            _ => ", and those of a guest beside it,",
+        };
+        say!("{smp} vCPUs{whose} share fewer host cores; limits raised: {limits}");
     }
     say!("accelerator {accel:?}; {}", show(command));
 }
@@ -112,7 +145,7 @@ impl<'a> Watch<'a> {
             Task::Shell => command.stdin(Stdio::inherit()).stdout(Stdio::inherit()),
             _ => command.stdin(Stdio::null()).stdout(log.try_clone()?),
         };
-        let terminal = Terminal::remember();
+        let terminal = Terminal::remember().filter(|_| spec.task == Task::Shell);
         let start = Instant::now();
         let child = die_with_parent(&mut command)
             .stderr(log)
@@ -177,8 +210,10 @@ impl<'a> Watch<'a> {
     fn tell(&mut self) {
         if self.is_unseen() && self.told.elapsed() >= HEARTBEAT {
             let (title, so_far) = (&self.spec.title, seconds(self.start.elapsed()));
-            let last = tail(&self.dir.output(), 1);
-            say!("{title}: {so_far} so far ({})", last.trim());
+            match tail(&self.dir.output(), 1).trim() {
+                "" => say!("{title}: {so_far} so far"),
+                last => say!("{title}: {so_far} so far ({last})"),
+            }
             self.told = Instant::now();
         }
     }

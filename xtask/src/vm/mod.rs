@@ -29,6 +29,8 @@ pub(crate) struct Spec {
     pub(crate) kernel: Kernel,
     /// Virtual processors.
     pub(crate) smp: u32,
+    /// Guests like it that may run beside it.
+    pub(crate) beside: u32,
     /// Memory in QEMU's words; the kernel's default if absent.
     pub(crate) mem: Option<String>,
     /// Modules to take along.
@@ -89,6 +91,7 @@ impl Spec {
             title: title.into(),
             kernel,
             smp: 2,
+            beside: 0,
             mem: None,
             modules: Vec::new(),
             load: None,
@@ -110,10 +113,11 @@ impl Spec {
         self.mem.as_deref().unwrap_or(usual)
     }
 
-    /// Whether the guest has more processors than the host.
+    /// Whether the guest, with those beside it, has more processors than the host.
     pub(crate) fn oversubscribed(&self) -> bool {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        usize::try_from(self.smp).is_ok_and(|smp| smp > cores)
+        let processors = self.smp.saturating_mul(self.beside + 1);
+        usize::try_from(processors).is_ok_and(|processors| processors > cores)
     }
 }
 

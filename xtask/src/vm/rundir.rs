@@ -11,8 +11,8 @@ use anyhow::Result;
 use crate::ctx::Ctx;
 use crate::fsx;
 
-/// How many are kept: a run of the test suite makes about twenty.
-const KEPT: usize = 60;
+/// How many are kept: a run of the test suite makes about eighty.
+const KEPT: usize = 120;
 
 /// One boot's directory.
 #[derive(Clone, Debug)]
