@@ -16,9 +16,9 @@
 //! # Why nobody waits for ever
 //!
 //! Who reserves has had the second lock since before its turn, and has it to its end. So who
-//! finds something reserved sleeps for that lock until the turn is over; and once it has it, nothing
-//! is reserved until its own turn is over, too: it sleeps once at most. (Those that are in
-//! the line before it may reserve first.) Nobody waits for the second lock with the first.
+//! finds something reserved sleeps for that lock until the turn is over; and once it has it,
+//! nobody else reserves until its own turn is over, too: it sleeps once at most. (Those that are
+//! in the line before it may reserve first.) Nobody waits for the second lock with the first.
 
 use core::ops::DerefMut;
 

@@ -17,43 +17,38 @@ mod world;
 
 use world::{explore, Tree};
 
-/// One that waits, beside two that do not.
-#[test]
-fn who_waits_is_alone() {
-    explore(|| {
+/// Three threads store, each in its way.
+fn three_store(ways: [fn(&Tree); 3]) {
+    explore(move || {
         let tree = Tree::shared();
-        let others = [tree.spawn(Tree::store), tree.spawn(Tree::store)];
-        tree.store_that_waits();
+        let [own, others @ ..] = ways;
+        let others = others.map(|way| tree.spawn(way));
+        own(&tree);
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(tree.stores(), 3, "a store is lost");
     });
+}
+
+/// One that waits, beside two that do not.
+#[test]
+fn who_waits_is_alone() {
+    three_store([Tree::store_that_waits, Tree::store, Tree::store]);
 }
 
 /// Two that wait, and one that does not.
 #[test]
 fn two_wait_one_after_the_other() {
-    explore(|| {
-        let tree = Tree::shared();
-        let others = [tree.spawn(Tree::store_that_waits), tree.spawn(Tree::store)];
-        tree.store_that_waits();
-        others.into_iter().for_each(|other| other.join().unwrap());
-        assert_eq!(tree.stores(), 3, "a store is lost");
-    });
+    three_store([Tree::store_that_waits, Tree::store_that_waits, Tree::store]);
 }
 
 /// Who may wait need not.
 #[test]
 fn who_may_wait_need_not() {
-    explore(|| {
-        let tree = Tree::shared();
-        let others = [
-            tree.spawn(Tree::store_that_could_wait),
-            tree.spawn(Tree::store_that_waits),
-        ];
-        tree.store();
-        others.into_iter().for_each(|other| other.join().unwrap());
-        assert_eq!(tree.stores(), 3, "a store is lost");
-    });
+    three_store([
+        Tree::store,
+        Tree::store_that_could_wait,
+        Tree::store_that_waits,
+    ]);
 }
 
 /// Who waits does so until another has looked.
