@@ -144,10 +144,11 @@ fn prepare(suite: &mut Suite<'_>, stage: &'static Stage) -> Result<Option<Planne
     spec.beside = u32::try_from(lanes() - 1)?;
     spec.params = stage.policy.iter().map(|p| format!("policy={p}")).collect();
     spec.run_limit = Some(LIMIT);
-    // What is built may be another by the time it boots.
+    // Tried out here, if it has to be: not beside another boot.
     let accel = accel::choose(suite.ctx, &spec.kernel)?;
     Ok(Some(Planned {
         stage,
+        // Now: what is built may be another by the time it boots.
         ready: Ready::new(suite.ctx, spec, accel)?,
         names,
     }))
